@@ -1,0 +1,5 @@
+"""`python -m autobertc` is `autobertc`."""
+
+from autobertc.cli.main import main
+
+main()

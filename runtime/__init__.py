@@ -1,0 +1,1 @@
+"""What runs a compiled model, and what is told about one."""

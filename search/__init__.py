@@ -1,0 +1,1 @@
+"""The search over genomes (none of it is written yet)."""
