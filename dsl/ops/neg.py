@@ -1,0 +1,5 @@
+"""neg x: -x."""
+
+from autobertc.dsl.ops.base import Factor, register
+
+NEG = register(Factor(name="neg", formula="-x", op_set="paper", sign=-1))
