@@ -1,0 +1,414 @@
+"""Lowering to eager PyTorch: one function of torch calls per program, one library call per stage where one fits.
+
+`softmax(c * (A B^T + C D^T)) E`, with its softmax used in no other way, is one scaled_dot_product_attention over
+`[A C]` and `[B D]`; so no N x N tensor is kept. Everything else is a statement per node. Padding is kept at zero
+(functional.py says how), and a select is written only where an operation does not keep zeros by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from autobertc.compiler.associate import associate, is_score_product
+from autobertc.compiler.canonical import canonicalise
+from autobertc.compiler.terms import Term, peel
+from autobertc.dsl.graph import Node, Program, post_order
+from autobertc.dsl.ops.base import (
+    Add,
+    Elementwise,
+    ElementwiseBinary,
+    Factor,
+    Input,
+    MatMul,
+    Pairwise,
+    Primitive,
+    Rowwise,
+    Transpose,
+)
+from autobertc.dsl.types import DD, DN, ND, NN, Type
+
+# Sequences are assumed this long where a cost depends on N and nothing says more.
+DEFAULT_LENGTH = 512
+# A call of functional.py in a torch form.
+HELPER = re.compile(r"\bops\.(\w+)")
+# A torch form whose operand stands alone between parentheses, where it needs none of its own.
+SIMPLE_CALL = re.compile(r"[\w.]+\(\{0\}\)")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One statement of a lowered program: the value it makes, the library call it became, its type."""
+
+    name: str
+    call: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program as Python source.
+
+    Attributes:
+        name: the function's name, called as `name(*inputs, mask, dropout_p)`.
+        inputs: the inputs it takes, in order.
+        source: its text; it uses the names `torch`, `F` (torch.nn.functional) and `helpers`.
+        map_name: the function that returns `(result, attention map)`, or None where there is no map.
+        helpers: the functions of modeling/functional.py that the text calls.
+        stages: what each value became.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    source: str
+    map_name: str | None
+    helpers: tuple[str, ...]
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class _Attention:
+    """A softmax that became a library attention call: query and key parts, the values it is applied to."""
+
+    queries: tuple[Term, ...]
+    keys: tuple[Term, ...]
+    factor: tuple[int, int]
+    values: tuple[Node, ...]
+
+
+@cache
+def keeps_zeros(op: Primitive) -> bool:
+    """Whether the result is 0 where all operands are, so that padding stays 0 by itself."""
+    function: Any = getattr(op, "numpy", None)
+    if function is None or isinstance(op, Pairwise):
+        return not isinstance(op, Pairwise)
+    with np.errstate(all="ignore"):
+        return bool(np.all(function(np, *[np.zeros((1, 2))] * op.arity) == 0.0))
+
+
+def _constant(sign: int, power: int) -> str:
+    if power == 0:
+        return "-1.0" if sign < 0 else "1.0"
+    text = f"head_dim**-{power / 2:g}"
+    return f"-({text})" if sign < 0 else text
+
+
+def attention_maps(root: Node) -> list[Node]:
+    """The softmax maps of a program, [N,N], in post-order."""
+    return [
+        node
+        for node in post_order(root)
+        if isinstance(node.op, Rowwise) and node.op.is_map and node.type == NN
+    ]
+
+
+class _Matcher:
+    """Finds the softmax maps that one library call can take."""
+
+    def __init__(self, root: Node, kept: Node | None) -> None:
+        self.consumers: dict[Node, list[Node]] = {root: []}
+        self.root = root
+        for node in post_order(root):
+            for operand in node.operands:
+                self.consumers.setdefault(operand, []).append(node)
+        self.attentions: dict[Node, _Attention] = {}
+        for node in attention_maps(root):
+            found = None if node is kept or node is root else self._match(node)
+            if found:
+                self.attentions[node] = found
+
+    def _match(self, weights: Node) -> _Attention | None:
+        values: list[Node] = []
+        for consumer in self.consumers[weights]:
+            if not isinstance(consumer.op, MatMul) or consumer.operands[0] is not weights:
+                return None
+            if consumer.type != ND or consumer.operands[1] is weights:
+                return None
+            values.append(consumer.operands[1])
+        if len(values) > 1 and any(weights in post_order(value) for value in values):
+            return None
+        scores = self._score_products(peel(weights.operands[0]))
+        if scores is None:
+            return None
+        queries, keys, factor = scores
+        return _Attention(queries, keys, factor, tuple(values))
+
+    @staticmethod
+    def _score_products(
+        scores: Term,
+    ) -> tuple[tuple[Term, ...], tuple[Term, ...], tuple[int, int]] | None:
+        """Queries and keys of a sum of score products, and the factor all of them share."""
+        parts = [scores]
+        if isinstance(scores.core.op, Add):
+            parts = [
+                peel(operand).scaled(*scores.factor).turned(scores.transposed)
+                for operand in scores.core.operands
+            ]
+        if not all(is_score_product(part.core) for part in parts):
+            return None
+        common = parts[0].factor
+        if any(part.factor != common for part in parts):
+            common = (1, 0)
+        queries, keys = [], []
+        for part in parts:
+            left, right = (peel(operand) for operand in part.core.operands)
+            query, key = (right.turned(), left) if part.transposed else (left, right.turned())
+            if part.factor != common:
+                query = query.scaled(*part.factor)
+            queries.append(query)
+            keys.append(key)
+        return tuple(queries), tuple(keys), common
+
+
+@dataclass(eq=False)
+class _Writer:
+    """Writes one function, a statement per value."""
+
+    root: Node
+    attentions: Mapping[Node, _Attention]
+    fused: bool
+    names: dict[Node, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+
+    def define(self, node: Node, call: str, text: str) -> None:
+        stem = node.op.name
+        self.counts[stem] = self.counts.get(stem, 0) + 1
+        name = f"{stem}_{self.counts[stem]}"
+        self.names[node] = name
+        self.lines.append(f"{name} = {text}")
+        self.stages.append(Stage(name, call, str(node.type)))
+
+    def term(self, term: Term, atom: bool = False) -> str:
+        """The text of a term; `atom` where it must bind as tightly as a name."""
+        text = self.names[term.core]
+        if term.transposed:
+            text += ".mT"
+        if term.power:
+            text = f"{text} * {_constant(term.sign, term.power)}"
+        elif term.sign < 0:
+            text = f"-{text}"
+        return f"({text})" if atom and (term.power or term.sign < 0) else text
+
+    def operand(self, node: Node, atom: bool = False) -> str:
+        return self.names[node] if node in self.names else self.term(peel(node), atom)
+
+    def write(self, node: Node) -> None:
+        op = node.op
+        if isinstance(op, Factor | Transpose):
+            # Only the naive form has statements for these.
+            term = Term(node.operands[0], isinstance(op, Transpose))
+            factor = (op.sign, op.power) if isinstance(op, Factor) else (1, 0)
+            self.define(node, "elementwise", self.term(term.scaled(*factor)))
+        elif isinstance(op, Add):
+            self._add(node)
+        elif isinstance(op, MatMul):
+            if not self._attention_product(node):
+                self._matmul(node)
+        elif isinstance(op, Rowwise):
+            self._rowwise(node, op)
+        elif isinstance(op, Pairwise):
+            self._pairwise(node, op)
+        elif isinstance(op, Elementwise | ElementwiseBinary):
+            atom = not SIMPLE_CALL.fullmatch(op.torch)
+            text = op.torch.format(*(self.operand(operand, atom) for operand in node.operands))
+            self.define(node, _call_name(op.torch), text)
+        self._select(node)
+
+    def _select(self, node: Node) -> None:
+        """Padding back to 0 after an operation that does not keep it; the result itself is left as it is."""
+        if node is self.root or node not in self.names or keeps_zeros(node.op):
+            return
+        form = {ND: "rows", DN: "columns", NN: "map"}.get(node.type)
+        if isinstance(node.op, Rowwise) and node.op.torch_masked and node.operands[0].type.columns == "N":
+            # The masked form leaves zeros in padded columns.
+            form = "rows" if node.type == NN else None
+        if form and not isinstance(node.op, Input):
+            name = self.names[node]
+            self.lines.append(f"{name} = ops.select_{form}({name}, mask)")
+
+    def _add(self, node: Node) -> None:
+        text = ""
+        for index, operand in enumerate(node.operands):
+            part = self.operand(operand)
+            if index and part.startswith("-"):
+                text += f" - {part[1:]}"
+            else:
+                text += f" + {part}" if index else part
+        self.define(node, "add", text)
+
+    def _matmul(self, node: Node) -> None:
+        left, right = node.operands
+        x, y = self.operand(left, atom=True), self.operand(right, atom=True)
+        if self.fused and DD in (left.type, right.type, node.type):
+            text = f"ops.wide_matmul({x}, {y})"
+            self.define(node, "torch.matmul", text if node.type == DD else f"{text}.to({self._dtype()})")
+        else:
+            self.define(node, "torch.matmul", f"torch.matmul({x}, {y})")
+
+    def _dtype(self) -> str:
+        return next(name for node, name in self.names.items() if isinstance(node.op, Input)) + ".dtype"
+
+    def _pairwise(self, node: Node, op: Pairwise) -> None:
+        types: tuple[Type, ...] = (node.type, *(operand.type for operand in node.operands))
+        wide = self.fused and DD in types
+        texts = [self.operand(operand, atom=True) for operand in node.operands]
+        if wide:
+            texts = [f"ops.widen({text})" for text in texts]
+        text = op.torch.format(*texts)
+        if wide and node.type != DD:
+            text = f"({text}).to({self._dtype()})"
+        self.define(node, _call_name(op.torch), text)
+
+    def _rowwise(self, node: Node, op: Rowwise) -> None:
+        if node in self.attentions:
+            return
+        operand = self.operand(node.operands[0], atom=True)
+        if node.operands[0].type.columns == "N" and op.torch_masked:
+            text = op.torch_masked.format(operand, mask="mask")
+        else:
+            text = op.torch.format(operand)
+        self.define(node, _call_name(op.torch), text)
+        if op.is_map and node.type == NN:
+            name = self.names[node]
+            self.lines.append(f"{name} = ops.dropout({name}, dropout_p)")
+
+    def _attention_product(self, node: Node) -> bool:
+        """A product with the weights of a library attention call; the call itself at the first of them."""
+        attention = self.attentions.get(node.operands[0])
+        if attention is None:
+            return False
+        values = attention.values
+        weights = node.operands[0]
+        if weights in self.names:
+            index = values.index(node.operands[1])
+            self.define(node, "slice", f"{self.names[weights]}[..., {index} * head_dim : {index + 1} * head_dim]")
+            self._select_rows(node)
+            return True
+        text = (
+            f"ops.attention({_joined([self.term(term) for term in attention.queries])}, "
+            f"{_joined([self.term(term) for term in attention.keys])}, "
+            f"{_joined([self.operand(value) for value in values])}, "
+            f"mask, dropout_p, {_constant(*attention.factor)})"
+        )
+        call = "scaled_dot_product_attention"
+        if len(values) == 1:
+            self.define(node, call, text)
+        else:
+            self.define(weights, call, text)
+            self._attention_product(node)
+            return True
+        self._select_rows(node)
+        return True
+
+    def _select_rows(self, node: Node) -> None:
+        """Padded queries see real tokens too: their rows back to 0, unless this is the result."""
+        if node is not self.root:
+            name = self.names[node]
+            self.lines.append(f"{name} = ops.select_rows({name}, mask)")
+
+    def order(self) -> list[Node]:
+        """The nodes to write, operands first; the values of a library attention call before its first product."""
+        done: dict[Node, None] = {}
+        for node in post_order(self.root):
+            attention = self.attentions.get(node.operands[0]) if node.operands else None
+            if attention:
+                done.update(dict.fromkeys(part for value in attention.values for part in post_order(value)))
+            done[node] = None
+        return [node for node in done if not (self.fused and isinstance(node.op, Factor | Transpose))]
+
+
+def _joined(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"torch.cat(({', '.join(texts)}), dim=-1)"
+
+
+def _call_name(torch_form: str) -> str:
+    """The library call in a torch form, for reports."""
+    head = torch_form.split("(")[0].strip()
+    names = {"F": "torch.nn.functional", "ops": "functional"}
+    module, _, name = head.partition(".")
+    return f"{names.get(module, module)}.{name}" if name else "elementwise"
+
+
+def _live_scores(root: Node, attentions: Mapping[Node, _Attention]) -> set[Node]:
+    """The nodes whose values are needed: the scores inside a library attention call are not."""
+    needed: set[Node] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node in needed:
+            continue
+        needed.add(node)
+        attention = attentions.get(node)
+        if attention:
+            stack.extend(term.core for term in (*attention.queries, *attention.keys))
+        else:
+            stack.extend(node.operands)
+    return needed
+
+
+def _write_function(
+    name: str, program: Program, title: str, kept_map: Node | None, fused: bool
+) -> tuple[str, tuple[Stage, ...]]:
+    attentions = _Matcher(program.root, kept_map).attentions if fused else {}
+    needed = _live_scores(program.root, attentions)
+    writer = _Writer(program.root, attentions, fused=fused)
+    inputs = program.inputs
+    for node in post_order(program.root):
+        if isinstance(node.op, Input):
+            writer.names[node] = node.op.name
+    for node in writer.order():
+        if node in needed and not isinstance(node.op, Input):
+            writer.write(node)
+    result = writer.operand(program.root)
+    if kept_map is not None:
+        result += f", {writer.names[kept_map]}"
+    body = [f'"""{title}"""']
+    body += [f"{value} = ops.select_rows({value}, mask)" for value in inputs]
+    if any("head_dim" in line for line in [*writer.lines, result]):
+        body.append(f"head_dim = {inputs[0]}.shape[-1]")
+    body += [*writer.lines, f"return {result}"]
+    text = f"def {name}({', '.join(inputs)}, mask, dropout_p):\n" + "".join(f"    {line}\n" for line in body)
+    return text, tuple(writer.stages)
+
+
+def plan(program: Program, length: int = DEFAULT_LENGTH, head_dim: int = 64) -> Program:
+    """The program as the eager backend runs it: canonical, every product binary and in its order."""
+    return associate(canonicalise(program), length, head_dim)
+
+
+def _lowered(
+    program: Program, name: str, source: str, map_name: str | None, stages: tuple[Stage, ...]
+) -> Lowered:
+    helpers = tuple(sorted(set(HELPER.findall(source))))
+    return Lowered(name, program.inputs, HELPER.sub(r"\1", source), map_name, helpers, stages)
+
+
+def lower(program: Program, name: str, title: str, length: int = DEFAULT_LENGTH, head_dim: int = 64) -> Lowered:
+    """Lower a checked program to eager PyTorch source, for sequences of about `length` tokens.
+
+    `title` is the docstring of the function.
+    """
+    planned = plan(program, length, head_dim)
+    source, stages = _write_function(name, planned, title, None, fused=True)
+    maps = attention_maps(planned.root)
+    map_name = None
+    if maps:
+        map_name = f"{name}_with_map"
+        with_map, _ = _write_function(
+            map_name, planned, f"`{name}` and its last attention map.", maps[-1], fused=True
+        )
+        source += "\n\n" + with_map
+    return _lowered(program, name, source, map_name, stages)
+
+
+def lower_naively(program: Program, name: str, title: str) -> Lowered:
+    """One torch call per node, as written: the plain program that results are measured against."""
+    source, stages = _write_function(name, program, title, None, fused=False)
+    return _lowered(program, name, source, None, stages)

@@ -1,0 +1,131 @@
+"""The generated part of a compiled model: its configuration and its layers, as Python source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from itertools import groupby
+from textwrap import wrap
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from autobertc.compiler.eager import Lowered, lower
+from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes, print_architecture
+from autobertc.dsl.graph import Node, Program, print_program
+
+HEADS = {
+    "base": "AutobertcModel",
+    "pre-training": "AutobertcForPreTraining",
+    "masked-lm": "AutobertcForMaskedLM",
+    "sequence-classification": "AutobertcForSequenceClassification",
+    "token-classification": "AutobertcForTokenClassification",
+    "question-answering": "AutobertcForQuestionAnswering",
+    "multiple-choice": "AutobertcForMultipleChoice",
+}
+"""Class names by what they are for."""
+
+BACKENDS = ("auto", "eager")
+MAX_TITLE = 2_000
+
+
+@dataclass(frozen=True)
+class ModuleText:
+    """The two generated files.
+
+    Attributes:
+        digest: a hash of the architecture, its name apart.
+        configuration, modeling: the sources.
+        programs: each distinct program, lowered, in order of its first layer.
+    """
+
+    digest: str
+    configuration: str
+    modeling: str
+    programs: tuple[Lowered, ...]
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("autobertc.compiler", "templates"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def _title(program: Program) -> str:
+    """A program as the text of a docstring, 100 columns wide."""
+    text = print_program(program).rstrip()
+    if len(text) > MAX_TITLE:
+        return f"A program of {sum(1 for _ in program.nodes())} values."
+    lines = [part for line in text.splitlines() for part in wrap(line, 100, break_on_hyphens=False)]
+    return lines[0] if len(lines) == 1 else "\n    ".join(["", *lines, ""])
+
+
+def _fields(sizes: Sizes) -> dict[str, int | float | None]:
+    return {
+        "vocab_size": sizes.vocab,
+        "hidden_size": sizes.hidden,
+        "num_attention_heads": sizes.heads,
+        "intermediate_size": sizes.intermediate,
+        "embedding_size": sizes.embedding,
+        "max_position_embeddings": sizes.max_length,
+        "type_vocab_size": sizes.types,
+        "hidden_dropout_prob": sizes.hidden_dropout,
+        "attention_probs_dropout_prob": sizes.attention_dropout,
+        "kernel_dropout_prob": sizes.kernel_dropout,
+    }
+
+
+def safe_name(name: str) -> str:
+    """A model's name, from a header or a file's stem, with nothing in it that a comment or a path could trip over."""
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:100] or "model"
+
+
+def lower_programs(architecture: Architecture) -> Iterator[tuple[Node, Lowered]]:
+    """Each distinct program's root, and the program lowered under the name attention_1, attention_2, ..."""
+    sizes = architecture.sizes
+    for number, program in enumerate(architecture.programs(), start=1):
+        lowered = lower(program, f"attention_{number}", _title(program), sizes.max_length, sizes.head_dim)
+        yield program.root, lowered
+
+
+def module_text(architecture: Architecture, suffix: str | None = None) -> ModuleText:
+    """Generate the configuration and modelling files of an architecture.
+
+    `suffix` ends the configuration file's module name: "autobertc" in an emitted folder, by default; a model built in
+    the process takes its hash, so that architectures do not meet in `sys.modules`.
+    """
+    digest = architecture.digest()
+    programs = dict(lower_programs(architecture))
+    layers = [
+        {"type": "attention", "program": programs[layer.program.root].name}
+        if isinstance(layer, AttentionLayer)
+        else {"type": "convolution", "kernel_size": layer.kernel}
+        for layer in architecture.layers
+    ]
+    name = safe_name(architecture.name)
+    common = {"name": name, "version": version("autobertc")}
+    configuration = _environment().get_template("configuration.py.jinja").render(
+        common,
+        genome=print_architecture(architecture, name),
+        digest=digest,
+        fields=_fields(architecture.sizes),
+        layers=[(_layer_text(layer), len(list(group))) for layer, group in groupby(layers)],
+    )
+    modeling = _environment().get_template("modeling.py.jinja").render(
+        common,
+        configuration_module=f"configuration_{suffix or 'autobertc'}",
+        helpers=sorted({helper for lowered in programs.values() for helper in lowered.helpers}),
+        programs=list(programs.values()),
+        heads=[name.removeprefix("Autobertc") for name in HEADS.values() if name != "AutobertcModel"],
+    )
+    return ModuleText(digest, configuration, modeling, tuple(programs.values()))
+
+
+def _layer_text(layer: dict[str, object]) -> str:
+    return "{" + ", ".join(f'"{key}": ' + (f'"{value}"' if isinstance(value, str) else str(value)) for key, value in layer.items()) + "}"

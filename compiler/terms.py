@@ -1,0 +1,62 @@
+"""The view of a value the rewrites work on: a constant factor, an orientation, and a core.
+
+A value is `sign * D^(-power/2) * core`, transposed or not. Factors and transposes live in these fields while a graph
+is rewritten and become nodes again, in one fixed order, only where an operation needs the value as an operand.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from autobertc.dsl.graph import Node, make_node
+from autobertc.dsl.ops.base import Factor, Transpose
+from autobertc.dsl.types import Type
+
+ConstantFactor = tuple[int, int]
+"""(sign, power): the constant sign * D^(-power/2)."""
+
+
+class Term(NamedTuple):
+    """`sign * D^(-power/2) * core`, transposed where `transposed`."""
+
+    core: Node
+    transposed: bool = False
+    sign: int = 1
+    power: int = 0
+
+    @property
+    def type(self) -> Type:
+        return self.core.type.transposed if self.transposed else self.core.type
+
+    @property
+    def factor(self) -> ConstantFactor:
+        return self.sign, self.power
+
+    def scaled(self, sign: int = 1, power: int = 0) -> Term:
+        return self._replace(sign=self.sign * sign, power=self.power + power)
+
+    def turned(self, turn: bool = True) -> Term:
+        return self._replace(transposed=self.transposed != turn)
+
+    def bare(self) -> Term:
+        """Without its factor."""
+        return self._replace(sign=1, power=0)
+
+    def node(self) -> Node:
+        """The value as a graph node: neg outside scale outside transpose outside the core."""
+        node = make_node("transpose", self.core) if self.transposed else self.core
+        for _ in range(self.power):
+            node = make_node("scale", node)
+        return make_node("neg", node) if self.sign < 0 else node
+
+
+def peel(node: Node) -> Term:
+    """The term a node is, its neg, scale and transpose taken off."""
+    sign, power, transposed = 1, 0, False
+    while isinstance(node.op, Factor | Transpose):
+        if isinstance(node.op, Factor):
+            sign, power = sign * node.op.sign, power + node.op.power
+        else:
+            transposed = not transposed
+        node = node.operands[0]
+    return Term(node, transposed, sign, power)
