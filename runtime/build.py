@@ -1,0 +1,76 @@
+"""A model in the process: the generated source executed, no files written."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from autobertc.compiler.module_text import BACKENDS, HEADS, module_text
+from autobertc.dsl.architecture import Architecture
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_PACKAGE = "autobertc.compiler.modeling"
+
+
+def _execute(name: str, text: str) -> types.ModuleType:
+    """A module of that source, known to `sys.modules` so that its classes can be pickled, and to tracebacks."""
+    full_name = f"{_PACKAGE}.{name}"
+    filename = f"<autobertc {name}>"
+    module = types.ModuleType(full_name)
+    module.__package__ = _PACKAGE
+    module.__file__ = filename
+    code = compile(text, filename, "exec")
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    sys.modules[full_name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        del sys.modules[full_name]
+        raise
+    return module
+
+
+def modeling_module(architecture: Architecture) -> types.ModuleType:
+    """The modelling module of an architecture, executed once in a process. It holds the classes of `HEADS` and
+    `AutobertcConfig`."""
+    digest = architecture.digest()
+    known = sys.modules.get(f"{_PACKAGE}.modeling_{digest}")
+    if known is not None:
+        return known
+    importlib.import_module(_PACKAGE)
+    text = module_text(architecture, suffix=digest)
+    _execute(f"configuration_{digest}", text.configuration)
+    return _execute(f"modeling_{digest}", text.modeling)
+
+
+def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `ValueError` naming the choices where `value` is none of them."""
+    if value not in choices:
+        raise ValueError(f"there is no {what} {value!r}; choose one of {', '.join(choices)}")
+
+
+def build(
+    architecture: Architecture, head: str = "pre-training", backend: str = "auto", **overrides: Any
+) -> PreTrainedModel:
+    """The `PreTrainedModel` of an architecture, weights drawn from torch's generator, in training mode.
+
+    Args:
+        architecture: what `parse` or `load` returned.
+        head: one of `HEADS`: base, pre-training, masked-lm, sequence-classification, token-classification,
+            question-answering, multiple-choice.
+        backend: "eager", or "auto", which picks by device (eager on a CPU).
+        overrides: configuration fields, such as `num_labels=3` or `hidden_dropout_prob=0.0`.
+
+    Raises:
+        ValueError: an unknown head or backend, or fields that do not fit.
+    """
+    check_choice("head", head, tuple(HEADS))
+    check_choice("backend", backend, BACKENDS)
+    module = modeling_module(architecture)
+    model: PreTrainedModel = getattr(module, HEADS[head])(module.AutobertcConfig(**overrides))
+    return model

@@ -1,0 +1,123 @@
+"""Weights of a Hugging Face BERT into a compiled model, wherever names and shapes agree."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from autobertc.dsl.architecture import Architecture
+from autobertc.dsl.errors import UserError
+from autobertc.runtime.emission import initial_model
+
+
+class ConversionError(UserError):
+    """Weights that cannot be read or do not fit, in words for a user."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A model and where its weights came from, by name in the model's state.
+
+    Attributes:
+        model: a pre-training model.
+        copied: taken from the BERT.
+        initial: drawn anew: the BERT has nothing of that name.
+        mismatched: drawn anew: the BERT's has another shape; (name, the model's shape, the BERT's shape).
+        unused: weights of the BERT that the model has no place for.
+    """
+
+    model: PreTrainedModel
+    copied: tuple[str, ...]
+    initial: tuple[str, ...]
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    unused: tuple[str, ...]
+
+
+def read_weights(directory: Path) -> dict[str, Tensor]:
+    """The weights of a Hugging Face folder: safetensors, in one file or several, or PyTorch's format.
+
+    Raises `ConversionError`.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ConversionError(f"there is no folder {directory}")
+    weights: dict[str, Tensor] = {}
+    try:
+        index = directory / "model.safetensors.index.json"
+        if index.exists():
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            for name in names:
+                weights |= load_file(directory / name)
+        elif (directory / "model.safetensors").exists():
+            weights = load_file(directory / "model.safetensors")
+        elif (directory / "pytorch_model.bin").exists():
+            weights = torch.load(directory / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        else:
+            raise ConversionError(f"{directory} holds no weights (model.safetensors or pytorch_model.bin)")
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise ConversionError(f"cannot read the weights of {directory}: {error}") from error
+    return weights
+
+
+def _model_name(name: str) -> str:
+    """The name a BERT weight has in a pre-training model."""
+    name = name.replace("gamma", "weight").replace("beta", "bias") if "LayerNorm" in name else name
+    return name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
+
+
+def check_configuration(directory: Path, architecture: Architecture) -> None:
+    """Raise `ConversionError` where the BERT computes with other sizes than the architecture says.
+
+    Weights can fit where the meaning does not: the number of heads leaves no trace in a shape.
+    """
+    path = Path(directory) / "config.json"
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"cannot read {path}: {error}") from error
+    sizes = architecture.sizes
+    wanted = {"hidden_size": ("hidden", sizes.hidden), "num_attention_heads": ("heads", sizes.heads)}
+    for key, (header_key, value) in wanted.items():
+        found = given.get(key)
+        if found is not None and found != value:
+            raise ConversionError(
+                f"{directory} has {key} {found}, the architecture {value}: set `{header_key}: {found}` in its header"
+            )
+
+
+def convert(architecture: Architecture, directory: str | Path, seed: int = 0) -> Conversion:
+    """A pre-training model of the architecture with a BERT's weights in it.
+
+    Raises `ConversionError` where the folder cannot be read, its hidden size or number of heads differ, or nothing
+    of it fits.
+    """
+    directory = Path(directory)
+    weights = {_model_name(name): tensor for name, tensor in read_weights(directory).items()}
+    check_configuration(directory, architecture)
+    model = initial_model(architecture, seed)
+    state = model.state_dict()
+    # The decoder is the word embeddings, and its bias a parameter of the head: one tensor under two names.
+    tied = set(getattr(model, "_tied_weights_keys", {}))
+    copied, initial, mismatched = [], [], []
+    with torch.no_grad():
+        for name, tensor in state.items():
+            if name in tied:
+                continue
+            if name not in weights:
+                initial.append(name)
+            elif weights[name].shape != tensor.shape:
+                mismatched.append((name, tuple(tensor.shape), tuple(weights[name].shape)))
+            else:
+                tensor.copy_(weights[name])
+                copied.append(name)
+    if not copied:
+        raise ConversionError(f"no weight of {directory} has a name and a shape of this model")
+    unused = [name for name in weights if name not in state and not name.endswith("position_ids")]
+    return Conversion(model, tuple(copied), tuple(initial), tuple(mismatched), tuple(unused))

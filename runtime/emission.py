@@ -1,0 +1,155 @@
+"""`autobertc compile`: a folder that Hugging Face loads where autobertc is not installed."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+
+from autobertc.compiler.module_text import BACKENDS, HEADS, ModuleText, module_text, safe_name
+from autobertc.dsl.architecture import Architecture, print_architecture
+from autobertc.runtime.build import build, check_choice
+from autobertc.runtime.files import OutputError, new_directory
+from autobertc.runtime.tokenizer import make_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+AUTO_CLASSES = {
+    "AutoModel": "base",
+    "AutoModelForPreTraining": "pre-training",
+    "AutoModelForMaskedLM": "masked-lm",
+    "AutoModelForSequenceClassification": "sequence-classification",
+    "AutoModelForTokenClassification": "token-classification",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForMultipleChoice": "multiple-choice",
+}
+_README = """\
+---
+library_name: transformers
+tags: [autobertc]
+---
+
+# {name}
+
+A language-model backbone compiled by autobertc from this architecture:
+
+```
+{genome}```
+
+```python
+from transformers import AutoModelForMaskedLM
+
+model = AutoModelForMaskedLM.from_pretrained("{folder}", trust_remote_code=True)
+```
+
+The weights are {weights}.
+"""
+
+
+def _auto_map() -> dict[str, str]:
+    classes = {auto: f"modeling_autobertc.{HEADS[head]}" for auto, head in AUTO_CLASSES.items()}
+    return {"AutoConfig": "configuration_autobertc.AutobertcConfig", **classes}
+
+
+def _write_sources(text: ModuleText, directory: Path) -> None:
+    for source in files("autobertc.compiler.modeling").iterdir():
+        if source.name.endswith(".py") and source.name != "__init__.py":
+            (directory / source.name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    (directory / "configuration_autobertc.py").write_text(text.configuration, encoding="utf-8")
+    (directory / "modeling_autobertc.py").write_text(text.modeling, encoding="utf-8")
+
+
+def check_room(architecture: Architecture, directory: Path) -> None:
+    """Raise `OutputError` where the weights would not fit in memory or on the disk of `directory`."""
+    with torch.device("meta"):
+        model = build(architecture)
+    size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    place = directory.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if size > free:
+        raise OutputError(
+            f"cannot write {directory}: the weights take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free"
+        )
+    memory = Path("/proc/meminfo")
+    if memory.exists():
+        fields = dict(line.split(":") for line in memory.read_text().splitlines())
+        available = int(fields["MemAvailable"].split()[0]) * 1024
+        if size > available:
+            raise OutputError(
+                f"cannot build the model: the weights take {size / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of "
+                "memory are available"
+            )
+
+
+def initial_model(architecture: Architecture, seed: int = 0, head: str = "pre-training") -> PreTrainedModel:
+    """A model with weights drawn from a seed; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(architecture, head=head).eval()
+
+
+def emit(
+    architecture: Architecture,
+    directory: str | Path,
+    *,
+    model: PreTrainedModel | None = None,
+    source: str | None = None,
+    tokenizer: str | Path | None = None,
+    backend: str = "auto",
+    seed: int = 0,
+    replace: bool = False,
+) -> Path:
+    """Write an architecture as a folder that `AutoModel....from_pretrained(..., trust_remote_code=True)` loads.
+
+    The same arguments give the same bytes. The folder appears whole or not at all.
+
+    Args:
+        architecture: what `parse` or `load` returned.
+        directory: the folder to make; it must not exist, or be empty, unless `replace`.
+        model: whose weights to write; by default a pre-training model with weights drawn from `seed`.
+        source: the text the architecture was read from, kept as `genome.abz`; by default it is printed.
+        tokenizer: a folder that holds a tokenizer, or a text file (or a folder of `.txt` files) to train one on.
+        backend: "eager", or "auto".
+        replace: replace a folder that `emit` wrote before.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        TokenizerError: there is no such tokenizer, or it does not fit.
+        ValueError: an unknown backend.
+    """
+    directory = Path(directory)
+    check_choice("backend", backend, BACKENDS)
+    if replace and directory.is_dir() and any(directory.iterdir()):
+        if not (directory / "modeling_autobertc.py").exists():
+            raise OutputError(f"cannot replace {directory}: it is not a compiled model")
+    with new_directory(directory, replace) as folder:
+        sizes = architecture.sizes
+        words = make_tokenizer(Path(tokenizer), sizes.vocab, sizes.max_length) if tokenizer else None
+        if model is None:
+            check_room(architecture, directory)
+        weights = "given ones" if model else f"initial ones, drawn from seed {seed}: train the model before use"
+        model = model or initial_model(architecture, seed)
+        model.config.auto_map = _auto_map()
+        if words is not None:
+            words.save_pretrained(folder)
+            model.config.pad_token_id = words.pad_token_id
+        _write_sources(module_text(architecture), folder)
+        genome = source or print_architecture(architecture)
+        (folder / "genome.abz").write_text(genome, encoding="utf-8")
+        name = safe_name(architecture.name)
+        readme = _README.format(
+            name=name, genome=print_architecture(architecture, name), folder=directory.name, weights=weights
+        )
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        try:
+            model.save_pretrained(folder)
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {directory}: {error}") from error
+    return directory
