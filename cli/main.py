@@ -1,0 +1,206 @@
+"""The command line. Commands import what they need when they run, so that `check`, `fmt` and `ops` start at once."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autobertc.dsl.errors import UserError
+from autobertc.dsl.source import AbzError, Diagnostic
+
+app = typer.Typer(
+    name="autobertc",
+    help="A compiler and a search engine for language-model backbones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Files = Annotated[list[Path], typer.Argument(help="Architecture files.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="An architecture file.", show_default=False)]
+
+
+class Stage(str, Enum):
+    """The steps of a compilation that can be printed."""
+
+    tree = "tree"
+    graph = "graph"
+    canonical = "canonical"
+    planned = "planned"
+    module = "module"
+
+
+class Size(str, Enum):
+    """The paper's model sizes."""
+
+    small = "small"
+    base = "base"
+    large = "large"
+
+
+def complain(diagnostic: Diagnostic) -> None:
+    """A warning or a note, on standard error."""
+    typer.echo(diagnostic.render(), err=True)
+
+
+def fail(message: str) -> None:
+    """An error of the user's, on standard error."""
+    typer.echo(message, err=True)
+
+
+def version_callback(wanted: bool) -> None:
+    if wanted:
+        from autobertc import __version__
+
+        typer.echo(f"autobertc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=version_callback, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A compiler and a search engine for language-model backbones."""
+
+
+@app.command()
+def check(files: Files) -> None:
+    """Check files: names, types, ranges. Exit code 1 where one is in error."""
+    from autobertc.cli.files import check_file
+
+    results = [check_file(path) for path in files]
+    raise typer.Exit(0 if all(results) else 1)
+
+
+@app.command()
+def fmt(
+    files: Annotated[list[str], typer.Argument(help="Architecture files; - for standard input.", show_default=False)],
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit code 1 where a file would.")] = False,
+) -> None:
+    """Print files in their canonical layout, in place."""
+    from autobertc.cli.files import format_file
+
+    results = [format_file(name, check) for name in files]
+    raise typer.Exit(0 if all(results) else 1)
+
+
+@app.command()
+def ops() -> None:
+    """List the primitives with their rules."""
+    from autobertc.cli.tables import print_ops
+
+    print_ops()
+
+
+@app.command()
+def compile(
+    file: File,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The folder to make.", show_default=False)
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="A tokenizer's folder, or a text file (or a folder of .txt files) to train one on.", show_default=False
+        ),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="auto or eager.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights.", min=0)] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a folder that compile wrote before.")] = False,
+    until: Annotated[
+        Stage | None, typer.Option(help="Print this stage of the compilation and stop.", show_default=False)
+    ] = None,
+) -> None:
+    """Compile a file to a folder that Hugging Face loads with trust_remote_code=True."""
+    from autobertc.cli.compilation import compile_file, print_stage
+
+    if until is not None:
+        print_stage(file, until.value)
+    elif output is None:
+        raise typer.BadParameter("give -o DIRECTORY, or --until STAGE", param_hint="'-o'")
+    else:
+        compile_file(file, output, tokenizer, backend, seed, replace)
+
+
+@app.command()
+def inspect(
+    file: File,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    length: Annotated[int, typer.Option(help="Sequence length that FLOPs are for.", min=1)] = 128,
+) -> None:
+    """Tell a file's layers, types, parameters, FLOPs, canonical programs and library calls."""
+    from autobertc.cli.compilation import inspect_file
+
+    inspect_file(file, as_json, length)
+
+
+@app.command()
+def show(
+    file: File,
+    output: Annotated[Path, typer.Option("-o", "--output", help="An .svg or .png file.", show_default=False)],
+) -> None:
+    """Draw the backbone: its layers in a row, each distinct program as a graph."""
+    from autobertc.cli.files import load_checked
+    from autobertc.runtime.drawing import draw
+
+    draw(load_checked(file), output)
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def scale(
+    file: File,
+    to: Annotated[Size, typer.Option("--to", help="The size to scale to.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write; standard output by default.", show_default=False),
+    ] = None,
+) -> None:
+    """Scale a searched backbone to another size, as the paper does."""
+    from autobertc.cli.files import scale_file
+
+    scale_file(file, to.value, output)
+
+
+@app.command()
+def convert(
+    file: File,
+    source: Annotated[Path, typer.Option("--from", help="A Hugging Face BERT's folder.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Seed of the weights that the BERT lacks.", min=0)] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a folder that compile wrote before.")] = False,
+) -> None:
+    """Compile a file with the weights of a BERT, wherever names and shapes agree."""
+    from autobertc.cli.compilation import convert_file
+
+    convert_file(file, source, output, seed, replace)
+
+
+def main() -> None:
+    """The entry point: exit code 0, 1 for an error of the user's input, 2 for wrong usage."""
+    try:
+        app()
+    except AbzError as error:
+        fail(str(error))
+    except UserError as error:
+        fail(f"error: {error}")
+    except MemoryError:
+        fail("error: out of memory")
+    except BrokenPipeError:
+        # The reader of our output has gone; there is nobody to tell.
+        sys.stderr.close()
+    except OSError as error:
+        fail(f"error: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}")
+    else:
+        return
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

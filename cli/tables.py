@@ -1,0 +1,86 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from autobertc.dsl.ops import Primitive, primitives
+
+_SETS = {"paper": "the paper's Table 1", "second": "second set, off by default in the search"}
+
+
+def print_ops() -> None:
+    """The primitives callable from a file, set by set."""
+    console = Console()
+    for op_set, title in _SETS.items():
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for column in ("operation", "type rule", "value"):
+            table.add_column(column, overflow="fold")
+        ops: list[Primitive] = sorted(primitives(op_set), key=lambda op: (op.arity, op.name))  # type: ignore[arg-type]
+        for op in ops:
+            call = f"{op.name} {'x' if op.arity == 1 else 'x y'}"
+            table.add_row(call, escape(op.rule), escape(op.formula))
+        console.print(table)
+        console.print()
+    console.print("inputs: Q K V P, each [N,D]; D is the head width, N the sequence length", markup=False)
+
+
+def print_inspection(facts: dict[str, Any]) -> None:
+    """What `inspection.inspect` found."""
+    console = Console()
+    sizes = ", ".join(f"{key} {value}" for key, value in facts["sizes"].items() if value is not None)
+    console.print(f"{facts['name']}: {sizes}", markup=False, highlight=False)
+    console.print(_layers(facts))
+    for program in facts["programs"]:
+        console.print(f"\n{program['name']} (layers {_numbers(program['layers'])})", markup=False, style="bold")
+        for title in ("source", "canonical"):
+            console.print(f"{title}:", style="dim")
+            console.print(program[title].rstrip(), markup=False, highlight=False, soft_wrap=True)
+        stages = Table(box=None, pad_edge=False)
+        for column in ("value", "library call", "type"):
+            stages.add_column(column, overflow="fold")
+        for stage in program["stages"]:
+            stages.add_row(stage["name"], stage["call"], escape(stage["type"]))
+        console.print(stages)
+    counts = Table(box=None, pad_edge=False)
+    counts.add_column("parameters")
+    counts.add_column("count", justify="right")
+    for part, count in facts["parameters"].items():
+        counts.add_row(part, f"{count:,}")
+    console.print()
+    console.print(counts)
+    flops = facts["flops"]
+    console.print(
+        f"\nFLOPs at length {flops['length']}: {flops['plain']['total']:.4g} plain, "
+        f"{flops['electra']['total']:.4g} by ELECTRA's convention",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _numbers(numbers: list[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:12])
+    return shown if len(numbers) <= 12 else f"{shown}, ... {len(numbers)} in all"
+
+
+def _layers(facts: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("layer", "kind", "what"):
+        table.add_column(column)
+    runs: list[tuple[int, int, str, str]] = []
+    for layer in facts["layers"]:
+        if layer["type"] == "attention":
+            what = f"{layer['program']}({', '.join(layer['inputs'])})"
+        else:
+            what = f"kernel size {layer['kernel_size']}"
+        if runs and runs[-1][2:] == (layer["type"], what):
+            runs[-1] = (runs[-1][0], layer["number"], *runs[-1][2:])
+        else:
+            runs.append((layer["number"], layer["number"], layer["type"], what))
+    for first, last, kind, what in runs:
+        table.add_row(str(first) if first == last else f"{first}-{last}", kind, what)
+    return table
