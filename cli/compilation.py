@@ -43,9 +43,7 @@ def print_stage(path: Path, stage: str) -> None:
     typer.echo(print_architecture(architecture.map_programs(changes) if changes else architecture), nl=False)
 
 
-def compile_file(
-    path: Path, output: Path, tokenizer: Path | None, backend: str, seed: int, replace: bool
-) -> None:
+def compile_file(path: Path, output: Path, tokenizer: Path | None, backend: str, seed: int, replace: bool) -> None:
     """Emit a file's model. Raises `AbzError`, `UserError`."""
     architecture = load_checked(path)
     _quieten()
@@ -98,7 +96,10 @@ def convert_file(path: Path, source: Path, output: Path, seed: int, replace: boo
     typer.echo(f"wrote {output}: {len(conversion.copied)} weights from {source}")
     for title, names in (
         ("drawn anew, not in the BERT", conversion.initial),
-        ("drawn anew, of another shape", [f"{name} {ours} {theirs}" for name, ours, theirs in conversion.mismatched]),
+        (
+            "drawn anew, of another shape",
+            [f"{name} {ours} {theirs}" for name, ours, theirs in conversion.mismatched],
+        ),
         ("of the BERT, without a place", conversion.unused),
     ):
         if names:

@@ -14,6 +14,7 @@ from autobertc.dsl.parser import parse_tree
 from autobertc.dsl.printer import format_tree
 from autobertc.dsl.source import AbzError, Source
 from autobertc.runtime.files import write_text
+from autobertc.runtime.scaling import Size, scale
 
 
 def load_checked(path: Path) -> Architecture:
@@ -65,10 +66,8 @@ def format_file(name: str, only_check: bool) -> bool:
     return True
 
 
-def scale_file(path: Path, to: str, output: Path | None) -> None:
+def scale_file(path: Path, to: Size, output: Path | None) -> None:
     """Write a scaled architecture. Raises `AbzError`, `UserError`."""
-    from autobertc.runtime.scaling import scale
-
     text = format_tree(parse_tree(Source("<scaled>", print_architecture(scale(load_checked(path), to)))))
     if output is None:
         typer.echo(text, nl=False)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from autobertc.dsl.errors import UserError
 from autobertc.dsl.source import AbzError, Diagnostic
+from autobertc.runtime.scaling import Size
 
 app = typer.Typer(
     name="autobertc",
@@ -24,22 +24,7 @@ Files = Annotated[list[Path], typer.Argument(help="Architecture files.", show_de
 File = Annotated[Path, typer.Argument(help="An architecture file.", show_default=False)]
 
 
-class Stage(str, Enum):
-    """The steps of a compilation that can be printed."""
-
-    tree = "tree"
-    graph = "graph"
-    canonical = "canonical"
-    planned = "planned"
-    module = "module"
-
-
-class Size(str, Enum):
-    """The paper's model sizes."""
-
-    small = "small"
-    base = "base"
-    large = "large"
+Stage = Literal["tree", "graph", "canonical", "planned", "module"]
 
 
 def complain(diagnostic: Diagnostic) -> None:
@@ -107,7 +92,8 @@ def compile(
     tokenizer: Annotated[
         Path | None,
         typer.Option(
-            help="A tokenizer's folder, or a text file (or a folder of .txt files) to train one on.", show_default=False
+            help="A tokenizer's folder, or a text file (or a folder of .txt files) to train one on.",
+            show_default=False,
         ),
     ] = None,
     backend: Annotated[str, typer.Option(help="auto or eager.")] = "auto",
@@ -121,7 +107,7 @@ def compile(
     from autobertc.cli.compilation import compile_file, print_stage
 
     if until is not None:
-        print_stage(file, until.value)
+        print_stage(file, until)
     elif output is None:
         raise typer.BadParameter("give -o DIRECTORY, or --until STAGE", param_hint="'-o'")
     else:
@@ -165,7 +151,7 @@ def scale(
     """Scale a searched backbone to another size, as the paper does."""
     from autobertc.cli.files import scale_file
 
-    scale_file(file, to.value, output)
+    scale_file(file, to, output)
 
 
 @app.command()

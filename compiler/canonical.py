@@ -92,9 +92,7 @@ class _Rewriter:
                 operands = inner.operands
                 if isinstance(inner.op, MatMul) and value.transposed:
                     operands = operands[::-1]
-                carried = [
-                    replace(operand, transposed=operand.transposed != value.transposed) for operand in operands
-                ]
+                carried = [replace(operand, transposed=operand.transposed != value.transposed) for operand in operands]
                 # The factor of a product goes with any one of its operands, that of a sum with all.
                 scaled = carried[:1] if isinstance(inner.op, MatMul) else carried
                 for operand in scaled:

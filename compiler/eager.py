@@ -100,11 +100,7 @@ def _constant(sign: int, power: int) -> str:
 
 def attention_maps(root: Node) -> list[Node]:
     """The softmax maps of a program, [N,N], in post-order."""
-    return [
-        node
-        for node in post_order(root)
-        if isinstance(node.op, Rowwise) and node.op.is_map and node.type == NN
-    ]
+    return [node for node in post_order(root) if isinstance(node.op, Rowwise) and node.op.is_map and node.type == NN]
 
 
 class _Matcher:
@@ -145,10 +141,7 @@ class _Matcher:
         """Queries and keys of a sum of score products, and the factor all of them share."""
         parts = [scores]
         if isinstance(scores.core.op, Add):
-            parts = [
-                peel(operand).scaled(*scores.factor).turned(scores.transposed)
-                for operand in scores.core.operands
-            ]
+            parts = [peel(operand).scaled(*scores.factor).turned(scores.transposed) for operand in scores.core.operands]
         if not all(is_score_product(part.core) for part in parts):
             return None
         common = parts[0].factor
@@ -383,9 +376,7 @@ def plan(program: Program, length: int = DEFAULT_LENGTH, head_dim: int = 64) -> 
     return associate(canonicalise(program), length, head_dim)
 
 
-def _lowered(
-    program: Program, name: str, source: str, map_name: str | None, stages: tuple[Stage, ...]
-) -> Lowered:
+def _lowered(program: Program, name: str, source: str, map_name: str | None, stages: tuple[Stage, ...]) -> Lowered:
     helpers = tuple(sorted(set(HELPER.findall(source))))
     return Lowered(name, program.inputs, HELPER.sub(r"\1", source), map_name, helpers, stages)
 
@@ -401,9 +392,7 @@ def lower(program: Program, name: str, title: str, length: int = DEFAULT_LENGTH,
     map_name = None
     if maps:
         map_name = f"{name}_with_map"
-        with_map, _ = _write_function(
-            map_name, planned, f"`{name}` and its last attention map.", maps[-1], fused=True
-        )
+        with_map, _ = _write_function(map_name, planned, f"`{name}` and its last attention map.", maps[-1], fused=True)
         source += "\n\n" + with_map
     return _lowered(program, name, source, map_name, stages)
 

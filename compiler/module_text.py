@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ def _environment() -> Environment:
     )
 
 
+def _render(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(version=version("autobertc"), **values)
+
+
 def _title(program: Program) -> str:
     """A program as the text of a docstring, 100 columns wide."""
     text = print_program(program).rstrip()
@@ -109,23 +114,20 @@ def module_text(architecture: Architecture, suffix: str | None = None) -> Module
         for layer in architecture.layers
     ]
     name = safe_name(architecture.name)
-    common = {"name": name, "version": version("autobertc")}
-    configuration = _environment().get_template("configuration.py.jinja").render(
-        common,
+    configuration = _render(
+        "configuration.py.jinja",
+        name=name,
         genome=print_architecture(architecture, name),
         digest=digest,
         fields=_fields(architecture.sizes),
-        layers=[(_layer_text(layer), len(list(group))) for layer, group in groupby(layers)],
+        layers=[(json.dumps(layer), len(list(run))) for layer, run in groupby(layers)],
     )
-    modeling = _environment().get_template("modeling.py.jinja").render(
-        common,
+    modeling = _render(
+        "modeling.py.jinja",
+        name=name,
         configuration_module=f"configuration_{suffix or 'autobertc'}",
         helpers=sorted({helper for lowered in programs.values() for helper in lowered.helpers}),
         programs=list(programs.values()),
-        heads=[name.removeprefix("Autobertc") for name in HEADS.values() if name != "AutobertcModel"],
+        heads=[head.removeprefix("Autobertc") for head in HEADS.values() if head != HEADS["base"]],
     )
     return ModuleText(digest, configuration, modeling, tuple(programs.values()))
-
-
-def _layer_text(layer: dict[str, object]) -> str:
-    return "{" + ", ".join(f'"{key}": ' + (f'"{value}"' if isinstance(value, str) else str(value)) for key, value in layer.items()) + "}"

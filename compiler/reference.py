@@ -22,14 +22,16 @@ def apply(node: Node, operands: list[Array], head_dim: int) -> Array:
     """The value of one node, `[..., rows, columns]`, from those of its operands."""
     op = node.op
     if isinstance(op, Factor):
-        return operands[0] * (op.sign * head_dim ** (-op.power / 2))
+        scaled: Array = operands[0] * (op.sign * head_dim ** (-op.power / 2))
+        return scaled
     if isinstance(op, Transpose):
         return np.swapaxes(operands[0], -1, -2)
     function: Any = np.matmul if isinstance(op, MatMul) else op_function(node)
     value = operands[0] if len(operands) > 1 else function(operands[0])
     for operand in operands[1:]:
         value = function(value, operand)
-    return value
+    result: Array = value
+    return result
 
 
 def op_function(node: Node) -> Any:

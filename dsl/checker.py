@@ -73,7 +73,9 @@ class _Checker:
         message = f"nothing is named `{_short(name.text)}`"
         if lookup(name.text):
             self.error(
-                f"`{name.text}` is an operation and needs operands", name.span, hint=f"write `{name.text}(...)`"
+                f"`{name.text}` is an operation and needs operands",
+                name.span,
+                hint=f"write `{name.text}(...)`",
             )
         elif name.text in self.defined_later:
             line, _ = self.source.position(self.defined_later[name.text].start)
@@ -92,7 +94,10 @@ class _Checker:
         guess = did_you_mean(call.function, callable_names)
         hint = f"did you mean `{guess}`?" if guess else f"the operations are {', '.join(callable_names)}"
         if call.function in INPUTS or call.function in self.lets:
-            message, hint = f"`{_short(call.function)}` is a value, not an operation", "write it without operands"
+            message, hint = (
+                f"`{_short(call.function)}` is a value, not an operation",
+                "write it without operands",
+            )
         else:
             message = f"there is no operation `{_short(call.function)}`"
         self.error(message, call.function_span, hint=hint)

@@ -72,13 +72,9 @@ class _Printer:
                 self._hoist_comments(item.span.end, depth)
                 self._print_line(f"{item.key}: {item.value}", depth)
             case Header():
-                self._print_braces(
-                    f"model {item.name}", item.name_span.end, item.entries, item.span.end, depth
-                )
+                self._print_braces(f"model {item.name}", item.name_span.end, item.entries, item.span.end, depth)
             case Repeat():
-                self._print_braces(
-                    f"repeat {item.count}", item.count_span.end, item.body, item.span.end, depth
-                )
+                self._print_braces(f"repeat {item.count}", item.count_span.end, item.body, item.span.end, depth)
 
     def _print_expression(self, prefix: str, value: Expression, depth: int) -> None:
         self._hoist_comments(value.span.end if isinstance(value, Name) else value.span.start, depth)

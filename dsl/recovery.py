@@ -42,9 +42,7 @@ class Reader:
         self._source = source
         self._start = start
         self._parser = new_parser(start)
-        self._open: list[
-            tuple[str, Token]
-        ] = []  # "(", "header" and "repeat", each with the token that opened it
+        self._open: list[tuple[str, Token]] = []  # "(", "header" and "repeat", each with the token that opened it
         self._statement = ""  # the keyword of the statement that is being read
         self._seen: set[str] = set()  # the keywords read so far
         self._fresh = True  # at file level, before the first token of a statement
@@ -128,9 +126,7 @@ class Reader:
             self._report(token, "the header must come first, before every statement")
         self._seen.add(kind)
 
-    def _report(
-        self, token: Token, message: str, hint: str | None = None, notes: tuple[str, ...] = ()
-    ) -> None:
+    def _report(self, token: Token, message: str, hint: str | None = None, notes: tuple[str, ...] = ()) -> None:
         if len(self.errors) >= MAX_ERRORS:
             note = Diagnostic("note", f"stopped after {MAX_ERRORS} errors", None, self._source)
             self.errors.append(note)

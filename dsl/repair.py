@@ -101,9 +101,7 @@ def _unclosed(s: Situation) -> Repair | None:
         named = s.token.type == "WORD" and s.next.type in ("COLON", "EQUAL")
         if s.token.type not in (END, "RBRACE") and not starts and not named:
             return None
-    elif not (s.token.type == END and s.open) and not (
-        s.innermost == "header" and starts and "RBRACE" in s.expected
-    ):
+    elif not (s.token.type == END and s.open) and not (s.innermost == "header" and starts and "RBRACE" in s.expected):
         return None
     bracket = s.open[-1][1]
     count = sum(1 for _ in takewhile(lambda entry: entry[0] == "(", reversed(s.open)))
@@ -157,9 +155,7 @@ def _misspelt_statement(s: Situation) -> Repair | None:
         keyword = _ALIASES.get(guess, guess)
         return Repair(message, f"did you mean `{keyword}`?", insert=(KEYWORDS[keyword],))
     if s.next.type in _AFTER_A_VALUE and s.next.type != "COMMA":
-        return Repair(
-            message, "an attention layer is written `att: EXPRESSION`", insert=("ATT", "COLON"), keep=True
-        )
+        return Repair(message, "an attention layer is written `att: EXPRESSION`", insert=("ATT", "COLON"), keep=True)
     return Repair(message, "a statement begins with `att:`, `conv:`, `let` or `repeat`", skip=True)
 
 

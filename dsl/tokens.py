@@ -89,9 +89,7 @@ class TokenStream:
                     continue
                 name = "".join(parts)
                 if _MODEL_NAME.fullmatch(name):
-                    parts = [
-                        Token("MODEL_NAME", name, start_pos=start_of(parts[0]), end_pos=end_of(parts[-1]))
-                    ]
+                    parts = [Token("MODEL_NAME", name, start_pos=start_of(parts[0]), end_pos=end_of(parts[-1]))]
                 yield from parts
             parts = [] if token.type == "MODEL" else None
             yield token

@@ -20,11 +20,7 @@ class _Node:
         # No fields beyond the first: a dataclass representation would recurse.
         first = next(iter(type(self).__slots__), None)
         value = getattr(self, first) if first else ""
-        return (
-            f"{type(self).__name__}({shorten(value)!r})"
-            if isinstance(value, str)
-            else f"{type(self).__name__}(…)"
-        )
+        return f"{type(self).__name__}({shorten(value)!r})" if isinstance(value, str) else f"{type(self).__name__}(…)"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -126,9 +126,9 @@ def emit(
     """
     directory = Path(directory)
     check_choice("backend", backend, BACKENDS)
-    if replace and directory.is_dir() and any(directory.iterdir()):
-        if not (directory / "modeling_autobertc.py").exists():
-            raise OutputError(f"cannot replace {directory}: it is not a compiled model")
+    occupied = directory.is_dir() and any(directory.iterdir())
+    if replace and occupied and not (directory / "modeling_autobertc.py").exists():
+        raise OutputError(f"cannot replace {directory}: it is not a compiled model")
     with new_directory(directory, replace) as folder:
         sizes = architecture.sizes
         words = make_tokenizer(Path(tokenizer), sizes.vocab, sizes.max_length) if tokenizer else None

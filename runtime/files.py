@@ -27,7 +27,7 @@ def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
     `replace` allows `path` to be a folder with content, which then goes. Parents are made. Raises `OutputError`
     where `path` is taken or cannot be written.
     """
-    path = Path(os.path.abspath(path))
+    path = Path(path).absolute()
     if path.is_dir() and any(path.iterdir()) and not replace:
         raise OutputError(f"cannot write {path}: the folder is not empty")
     if path.exists() and not path.is_dir():

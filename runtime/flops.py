@@ -122,9 +122,7 @@ def electra_flops(architecture: Architecture, length: int) -> Flops:
 def _count(architecture: Architecture, length: int, convention: _Convention, planned: bool) -> Flops:
     sizes = architecture.sizes
     if not 1 <= length <= sizes.max_length:
-        raise ValueError(
-            f"the length must be from 1 to the model's max_length, {sizes.max_length}, found {length}"
-        )
+        raise ValueError(f"the length must be from 1 to the model's max_length, {sizes.max_length}, found {length}")
     programs = {
         program.root: _program(
             plan(program, sizes.max_length, sizes.head_dim) if planned else program, sizes, length, convention
@@ -235,11 +233,7 @@ def _mixing_end(sizes: Sizes, length: int, convention: _Convention) -> int:
     # ELECTRA's script counts this LayerNorm, and no other, once a token where it means once an element:
     # 0.02% of BERT-base. Kept, so that its figures come out to the last digit.
     normalised = 1 if convention.narrow_layer_norm else sizes.hidden
-    token = (
-        _linear(sizes.hidden, sizes.hidden)
-        + (convention.dropout + 1) * sizes.hidden
-        + LAYER_NORM * normalised
-    )
+    token = _linear(sizes.hidden, sizes.hidden) + (convention.dropout + 1) * sizes.hidden + LAYER_NORM * normalised
     return length * token
 
 

@@ -64,9 +64,7 @@ def _double(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     if len(layers) % 2:
         raise ValueError(f"large repeats blocks of two layers, but there are {len(layers)}, an odd number")
     if 2 * len(layers) > MAX_LAYERS:
-        raise ValueError(
-            f"large would have {2 * len(layers):,} layers, more than the {MAX_LAYERS:,} of a file"
-        )
+        raise ValueError(f"large would have {2 * len(layers):,} layers, more than the {MAX_LAYERS:,} of a file")
     return tuple(layer for start in range(0, len(layers), 2) for layer in layers[start : start + 2] * 2)
 
 

@@ -1,8 +1,8 @@
 """What correct means: error budgets from the program itself, none tuned by hand.
 
 A result in dtype T may be off the float64 oracle by 2 * (error of the plain program in T + eps(T) * m), with m the
-largest magnitude in the result and in the terms summed into it, followed back to the inputs. The plain program is one torch call per node. For
-gradients the oracle is float64 autograd of the plain program.
+largest magnitude in the result and in the terms summed into it, followed back to the inputs. The plain program is
+one torch call per node. For gradients the oracle is float64 autograd of the plain program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from autobertc.compiler.eager import lower, lower_naively
 from autobertc.compiler.modeling import functional as ops
 from autobertc.compiler.reference import evaluate_all
 from autobertc.dsl.graph import Node, Program, make_node, post_order
-from autobertc.dsl.ops.base import Add, Elementwise, ElementwiseBinary, Factor, Input, MatMul, Pairwise, Rowwise, Transpose
+from autobertc.dsl.ops.base import (
+    Elementwise,
+    ElementwiseBinary,
+    Factor,
+    Input,
+    MatMul,
+    Pairwise,
+    Rowwise,
+    Transpose,
+)
 
 Tensors = dict[str, torch.Tensor]
 ILL_CONDITIONED = 1e-2
@@ -122,7 +131,9 @@ def node_gradients(program: Program, inputs: Tensors, cotangent: torch.Tensor) -
             value = eval(op.torch.format(*names), {"torch": torch, "F": F, "ops": ops, **names})
         values[node] = value
     nodes = list(values)
-    gradients = torch.autograd.grad(values[program.root], [values[node] for node in nodes], cotangent, allow_unused=True)
+    gradients = torch.autograd.grad(
+        values[program.root], [values[node] for node in nodes], cotangent, allow_unused=True
+    )
     return {
         node: torch.zeros_like(values[node]) if gradient is None else gradient
         for node, gradient in zip(nodes, gradients, strict=True)
@@ -228,7 +239,9 @@ def _compare(label: str, got, oracle, plain, noise, terms, dtype: torch.dtype, r
     if noise > ILL_CONDITIONED * size:
         report.ill_conditioned += 1
         budget = max(budget, 2 * noise)
-    assert error <= budget, f"{label}: error {error:.3e} over the budget {budget:.3e} (plain {plain_error:.3e}, m {size:.3e})"
+    assert error <= budget, (
+        f"{label}: error {error:.3e} over the budget {budget:.3e} (plain {plain_error:.3e}, m {size:.3e})"
+    )
 
 
 def check(program: Program, case: Case, function: Callable[..., torch.Tensor], report: Report | None = None) -> Report:

@@ -112,9 +112,7 @@ def masks(draw: st.DrawFn, batch: int, length: int) -> tuple[tuple[bool, ...], .
 
 
 @st.composite
-def cases(
-    draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16, torch.float16)
-) -> Case:
+def cases(draw: st.DrawFn, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16, torch.float16)) -> Case:
     batch = draw(st.integers(1, 3))
     length = draw(st.sampled_from([1, 2, 3, 5, 8, 16, 17, 33]))
     dtype = draw(st.sampled_from(dtypes))

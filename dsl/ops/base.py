@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, TypeVar
 
 from autobertc.dsl.types import Type, TypeRuleError
@@ -134,7 +135,7 @@ class MatMul(Primitive):
     associative: ClassVar[bool] = True
 
     def result_type(self, *operands: Type) -> Type:
-        for left, right in zip(operands, operands[1:], strict=False):
+        for left, right in pairwise(operands):
             if left.columns != right.rows:
                 raise TypeRuleError(self.name, "[a,b] and [b,c]", operands)
         return Type(operands[0].rows, operands[-1].columns)
@@ -148,8 +149,8 @@ class MatMul(Primitive):
 class Rowwise(Primitive):
     """A function of each row, that is over the last axis.
 
-    Padded elements of a row are 0. Where such zeros change the result at the other elements, `torch_masked` is the form over the sequence axis, with `{mask}` the padding mask, `[batch, N]` or
-    None, and must give 0 in padded columns.
+    Padded elements of a row are 0. Where such zeros change the result at the other elements, `torch_masked` is the
+    form over the sequence axis, with `{mask}` the padding mask, `[batch, N]` or None; it must give 0 in padded columns.
     `is_map` marks a distribution over tokens where the type is [N,N]: an attention map, to which dropout applies.
     """
 
