@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from autobertc.compiler.terms import Term, peel
 from autobertc.dsl.graph import Node, Program, count_uses, make_node, post_order
@@ -14,17 +15,45 @@ from autobertc.dsl.ops.base import Add, MatMul
 from autobertc.dsl.types import DN, NN
 
 
-def fan_vertex(weights: Sequence[int]) -> int:
-    """Where to split a chain of matrices of sizes w0 x w1, w1 x w2, ... for the least multiplications.
+def product_order(weights: Sequence[int]) -> list[int | None]:
+    """The order of products in a chain of matrices of sizes w0 x w1, w1 x w2, ... that takes the fewest operations.
 
-    An order of products is a triangulation of the polygon of the sizes. Where the sizes have two values only, as here,
-    the triangles of all its sides with one least vertex are an optimal one (checked against dynamic programming by
-    the tests); of several least vertices, the one with the largest neighbours saves most.
+    The order is in postfix form: a number is a matrix of the chain, None the product of the two values before it.
+
+    An order is a triangulation of the polygon of the sizes, and a triangle costs the product of its corners. The
+    sizes have two values here, so the least is had by first cutting off, between each two neighbouring corners of the
+    lesser size, what lies between them (the tests compare with dynamic programming): pieces from one least size to
+    the next become small square matrices, these are multiplied, and the two ends are joined to them last. A piece is
+    built from its right, where an attention map meets values and becomes a library call.
     """
     least = min(weights)
-    count = len(weights)
-    candidates = [index for index, weight in enumerate(weights) if weight == least]
-    return max(candidates, key=lambda index: weights[index - 1] + weights[(index + 1) % count])
+    cuts = [index for index, weight in enumerate(weights) if weight == least]
+    first, last, count = cuts[0], cuts[-1], len(weights) - 1
+    order: list[int | None] = []
+
+    def from_the_right(start: int, stop: int) -> None:
+        order.extend(range(start, stop))
+        order.extend([None] * (stop - start - 1))
+
+    def join(parts: int) -> None:
+        order.extend([None] * (parts > 1))
+
+    parts = 0
+    if first > 0:
+        from_the_right(0, first)
+        parts += 1
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        from_the_right(start, stop)
+        join(number + 1)
+    if len(cuts) > 1:
+        parts += 1
+        join(parts)
+    if last < count:
+        order.append(last)
+        for matrix in range(last + 1, count):
+            order.extend((matrix, None))
+        join(parts + 1)
+    return order
 
 
 @dataclass(eq=False)
@@ -33,19 +62,16 @@ class _Associator:
     uses: dict[Node, int]
 
     def chain(self, nodes: Sequence[Node]) -> Node:
-        """A chain as binary products around the fan vertex."""
+        """A chain as binary products in the cheapest order."""
         symbols = [nodes[0].type.rows, *(node.type.columns for node in nodes)]
-        vertex = fan_vertex([self.sizes[symbol] for symbol in symbols])
-        left = right = None
-        for node in reversed(nodes[:vertex]):
-            left = node if left is None else self.product(node, left)
-        for node in nodes[vertex:]:
-            right = node if right is None else self.product(right, node)
-        if left is None or right is None:
-            whole = left or right
-            assert whole is not None
-            return whole
-        return self.product(left, right)
+        stack: list[Node] = []
+        for item in product_order([self.sizes[symbol] for symbol in symbols]):
+            if item is None:
+                right = stack.pop()
+                stack.append(self.product(stack.pop(), right))
+            else:
+                stack.append(nodes[item])
+        return stack.pop()
 
     def product(self, left: Node, right: Node) -> Node:
         """One product, stored as [N,D] and never as [D,N], its constant factor outside."""
@@ -57,14 +83,20 @@ class _Associator:
             x, y = y.turned(), x.turned()
         parts = self._low_rank_terms(x) if y.type != NN else None
         if parts:
-            core = make_node("add", *(self._part_product(part, y) for part in parts))
+            products = [self._part_product(part, y) for part in parts]
+            core = products[0] if len(products) == 1 else make_node("add", *products)
         else:
             core = make_node("matmul", x.node(), y.node())
-        return Term(core, turn).scaled(**factor).node()
+        whole = peel(core)
+        return whole.turned(turn).scaled(**factor).node()
 
     def _low_rank_terms(self, term: Term) -> list[Term] | None:
-        """The terms of a sum of score products over D, [N,N], which is cheaper multiplied term by term."""
-        if term.type != NN or not isinstance(term.core.op, Add) or self.uses.get(term.core, 0) != 1:
+        """A score product over D, or the terms of a sum of them: a map of low rank, cheaper never made."""
+        if term.type != NN or self.sizes["D"] >= self.sizes["N"]:
+            return None
+        if is_score_product(term.core):
+            return [term]
+        if not isinstance(term.core.op, Add) or self.uses.get(term.core, 0) != 1:
             return None
         parts = [peel(operand).turned(term.transposed) for operand in term.core.operands]
         return parts if all(is_score_product(part.core) for part in parts) else None

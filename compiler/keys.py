@@ -98,6 +98,8 @@ def same_function(left: Program, right: Program, relabelled: bool = False) -> bo
     with nothing.
     """
     target = signatures(canonicalise(left), relabelled)[0]
+    if not all(np.isfinite(values).all() for values in target):
+        return False
     for candidate in signatures(canonicalise(right), relabelled):
         if all(
             np.abs(a - b).max() <= RELATIVE_TOLERANCE * max(np.abs(a).max(), np.abs(b).max())

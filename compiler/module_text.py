@@ -14,7 +14,7 @@ from textwrap import wrap
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from autobertc.compiler.eager import Lowered, lower
-from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes, print_architecture
+from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes, print_architecture, safe_name
 from autobertc.dsl.graph import Node, Program, print_program
 
 HEADS = {
@@ -71,6 +71,10 @@ def _title(program: Program) -> str:
     return lines[0] if len(lines) == 1 else "\n    ".join(["", *lines, ""])
 
 
+def _uses(lowered: Lowered, library: str) -> bool:
+    return re.search(rf"\b{library}\.", lowered.source) is not None
+
+
 def _fields(sizes: Sizes) -> dict[str, int | float | None]:
     return {
         "vocab_size": sizes.vocab,
@@ -84,11 +88,6 @@ def _fields(sizes: Sizes) -> dict[str, int | float | None]:
         "attention_probs_dropout_prob": sizes.attention_dropout,
         "kernel_dropout_prob": sizes.kernel_dropout,
     }
-
-
-def safe_name(name: str) -> str:
-    """A model's name, from a header or a file's stem, with nothing in it that a comment or a path could trip over."""
-    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:100] or "model"
 
 
 def lower_programs(architecture: Architecture) -> Iterator[tuple[Node, Lowered]]:
@@ -126,6 +125,7 @@ def module_text(architecture: Architecture, suffix: str | None = None) -> Module
         "modeling.py.jinja",
         name=name,
         configuration_module=f"configuration_{suffix or 'autobertc'}",
+        libraries={name for name in ("torch", "F") if any(_uses(lowered, name) for lowered in programs.values())},
         helpers=sorted({helper for lowered in programs.values() for helper in lowered.helpers}),
         programs=list(programs.values()),
         heads=[head.removeprefix("Autobertc") for head in HEADS.values() if head != HEADS["base"]],

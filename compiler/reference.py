@@ -41,7 +41,7 @@ def op_function(node: Node) -> Any:
 
 
 def evaluate_all(program: Program, inputs: Mapping[str, Array]) -> dict[Node, Array]:
-    """Every value of a program, on inputs `[..., N, D]` without padding.
+    """Every value of a program, on inputs `[..., N, D]` without padding, in float64 or wider.
 
     Overflow and invalid operations give inf and nan, silently: they are results here.
     """
@@ -49,7 +49,8 @@ def evaluate_all(program: Program, inputs: Mapping[str, Array]) -> dict[Node, Ar
     with np.errstate(all="ignore"):
         for node in post_order(program.root):
             if isinstance(node.op, Input):
-                values[node] = np.asarray(inputs[node.op.name], dtype=np.float64)
+                value = inputs[node.op.name]
+                values[node] = np.asarray(value, dtype=np.result_type(value, np.float64))
             else:
                 operands = [values[operand] for operand in node.operands]
                 head_dim = next(iter(inputs.values())).shape[-1]

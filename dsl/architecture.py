@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -78,9 +79,14 @@ class Architecture:
         return blake2b(print_architecture(self, "_").encode(), digest_size=16).hexdigest()
 
 
+def safe_name(name: str) -> str:
+    """A name from anywhere, a file's stem for one, as one that a header can hold and no comment or path trips over."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:100].lstrip(".-") or "model"
+
+
 def print_header(name: str, sizes: Sizes) -> str:
     """The header that reads back to these sizes."""
-    lines = [f"model {name} {{"]
+    lines = [f"model {safe_name(name)} {{"]
     for key in ("hidden", "heads", "intermediate", "vocab", "max_length", "embedding", "types"):
         value = getattr(sizes, key)
         if value is not None:

@@ -14,6 +14,7 @@ from autobertc.dsl.architecture import (
     AttentionLayer,
     ConvolutionLayer,
     Layer,
+    safe_name,
 )
 from autobertc.dsl.graph import Node, Program, apply_to_value, make_node
 from autobertc.dsl.header import read_integer, read_sizes
@@ -62,6 +63,12 @@ class _Checker:
 
     def error(self, message: str, span: Span | None, *notes: str, hint: str | None = None) -> None:
         self.diagnostics.append(Diagnostic("error", message, span, self.source, notes, hint))
+
+    def raise_errors(self) -> None:
+        """Raise `AbzError` with the errors found, if any, in the order of their places."""
+        errors = [found for found in self.diagnostics if found.severity == "error"]
+        if errors:
+            raise AbzError(sorted(errors, key=lambda found: found.span.start if found.span else 0))
 
     def _name(self, name: Name) -> Node | None:
         if name.text in INPUTS:
@@ -168,7 +175,7 @@ class _Checker:
             line, _ = self.source.position(self.lets[name].span.start)
             self.error(f"`{_short(name)}` is defined already, on line {line}", span)
         node = self.expression(statement.value)
-        if name not in self.lets:
+        if name not in self.lets and name not in INPUTS and not lookup(name):
             self.lets[name] = _Let(node, span)
             self.defined_later.pop(name, None)
 
@@ -260,10 +267,8 @@ def check(file: File, internal: bool = False) -> Checked:
         end = Span(len(file.source.text), len(file.source.text))
         checker.error("an architecture needs at least one layer", end, hint="add a line `att: ...` or `conv: ...`")
     checker.diagnostics.extend(checker.unused())
-    errors = tuple(found for found in checker.diagnostics if found.severity == "error")
-    if errors:
-        raise AbzError(errors)
-    name = file.header.name if file.header else Path(file.source.name).stem or "model"
+    checker.raise_errors()
+    name = file.header.name if file.header else safe_name(Path(file.source.name).stem)
     return Checked(Architecture(name, sizes, tuple(layers)), tuple(checker.diagnostics))
 
 
@@ -272,9 +277,8 @@ def check_expression(text: str, internal: bool = False) -> Program:
     source, expression = parse_expression(text)
     checker = _Checker(source, internal)
     program = checker.attention(Attention(expression, expression.span))
-    errors = tuple(found for found in checker.diagnostics if found.severity == "error")
-    if program is None or errors:
-        raise AbzError(errors)
+    checker.raise_errors()
+    assert program is not None
     return program
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 
-from autobertc.compiler.module_text import BACKENDS, HEADS, ModuleText, module_text, safe_name
-from autobertc.dsl.architecture import Architecture, print_architecture
+from autobertc.compiler.module_text import BACKENDS, HEADS, ModuleText, module_text
+from autobertc.dsl.architecture import Architecture, print_architecture, safe_name
 from autobertc.runtime.build import build, check_choice
 from autobertc.runtime.files import OutputError, new_directory
-from autobertc.runtime.tokenizer import make_tokenizer
+from autobertc.runtime.tokenizer import make_tokenizer, save_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,7 +44,7 @@ A language-model backbone compiled by autobertc from this architecture:
 ```python
 from transformers import AutoModelForMaskedLM
 
-model = AutoModelForMaskedLM.from_pretrained("{folder}", trust_remote_code=True)
+model = AutoModelForMaskedLM.from_pretrained("path/to/this/folder", trust_remote_code=True)
 ```
 
 The weights are {weights}.
@@ -66,9 +66,7 @@ def _write_sources(text: ModuleText, directory: Path) -> None:
 
 def check_room(architecture: Architecture, directory: Path) -> None:
     """Raise `OutputError` where the weights would not fit in memory or on the disk of `directory`."""
-    with torch.device("meta"):
-        model = build(architecture)
-    size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    size = check_memory(architecture)
     place = directory.absolute()
     while not place.exists():
         place = place.parent
@@ -77,6 +75,13 @@ def check_room(architecture: Architecture, directory: Path) -> None:
         raise OutputError(
             f"cannot write {directory}: the weights take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free"
         )
+
+
+def check_memory(architecture: Architecture) -> int:
+    """The size of the weights in bytes. Raises `OutputError` where they would not fit in memory."""
+    with torch.device("meta"):
+        model = build(architecture)
+    size: int = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     memory = Path("/proc/meminfo")
     if memory.exists():
         fields = dict(line.split(":") for line in memory.read_text().splitlines())
@@ -86,13 +91,16 @@ def check_room(architecture: Architecture, directory: Path) -> None:
                 f"cannot build the model: the weights take {size / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of "
                 "memory are available"
             )
+    return size
 
 
-def initial_model(architecture: Architecture, seed: int = 0, head: str = "pre-training") -> PreTrainedModel:
+def initial_model(
+    architecture: Architecture, seed: int = 0, head: str = "pre-training", **overrides: Any
+) -> PreTrainedModel:
     """A model with weights drawn from a seed; torch's own generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(architecture, head=head).eval()
+        return build(architecture, head=head, **overrides).eval()
 
 
 def emit(
@@ -135,18 +143,19 @@ def emit(
         if model is None:
             check_room(architecture, directory)
         weights = "given ones" if model else f"initial ones, drawn from seed {seed}: train the model before use"
-        model = model or initial_model(architecture, seed)
+        padding = {} if words is None else {"pad_token_id": words.pad_token_id}
+        if model is None:
+            model = initial_model(architecture, seed, **padding)
+        else:
+            model.config.update(padding)
         model.config.auto_map = _auto_map()
         if words is not None:
-            words.save_pretrained(folder)
-            model.config.pad_token_id = words.pad_token_id
+            save_tokenizer(words, folder)
         _write_sources(module_text(architecture), folder)
         genome = source or print_architecture(architecture)
         (folder / "genome.abz").write_text(genome, encoding="utf-8")
         name = safe_name(architecture.name)
-        readme = _README.format(
-            name=name, genome=print_architecture(architecture, name), folder=directory.name, weights=weights
-        )
+        readme = _README.format(name=name, genome=print_architecture(architecture, name), weights=weights)
         (folder / "README.md").write_text(readme, encoding="utf-8")
         try:
             model.save_pretrained(folder)

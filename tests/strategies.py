@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from autobertc.dsl.graph import Node, Program, apply_to_value, make_node
 from autobertc.dsl.ops import primitives
 from autobertc.dsl.ops.base import Primitive
 from autobertc.dsl.types import DD, DN, ND, NN, TypeRuleError
+
+
+def fuzz(ci: int, deep: int = 10_000) -> Callable[[Callable[..., None]], object]:
+    """A property checked on a fixed sample of `ci` examples, or on `deep` new ones where FUZZ is set (`make fuzz`)."""
+    deeply = bool(os.environ.get("FUZZ"))
+
+    def decorate(test: Callable[..., None]) -> object:
+        chosen = settings(
+            max_examples=deep if deeply else ci,
+            derandomize=not deeply,
+            print_blob=True,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        return pytest.mark.fuzz(chosen(test))
+
+    return decorate
 
 
 def _legal(op: Primitive, *operands: Node) -> bool:

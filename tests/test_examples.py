@@ -29,10 +29,7 @@ BERT = "softmax(scale(Q @ K.T)) @ V"
 def layers_of(name: str) -> list[int | str]:
     """Kernel sizes, and keys of programs."""
     architecture = load(EXAMPLES / f"{name}.abz").architecture
-    return [
-        layer.kernel if isinstance(layer, ConvolutionLayer) else layer.program.key
-        for layer in architecture.layers
-    ]
+    return [layer.kernel if isinstance(layer, ConvolutionLayer) else layer.program.key for layer in architecture.layers]
 
 
 def expected(*layers: int) -> list[int | str]:

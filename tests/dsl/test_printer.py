@@ -106,9 +106,7 @@ NAMES = st.sampled_from(["Q", "K", "V", "P", "T", "scores", "a" * 30, "b" * 55])
 COMMENT = st.sampled_from(["#", "# c", "#{ (", "# é ) }"])
 GAP = st.one_of(st.sampled_from(["", " ", "  ", "\t"]), st.just("\n"), st.builds(" {}\n".format, COMMENT))
 SPACE = st.sampled_from([" ", "  ", " \t "])
-LINE_END = st.lists(
-    st.one_of(st.just("\n"), st.builds("  {}\n".format, COMMENT)), min_size=1, max_size=3
-).map("".join)
+LINE_END = st.lists(st.one_of(st.just("\n"), st.builds("  {}\n".format, COMMENT)), min_size=1, max_size=3).map("".join)
 
 
 def _parenthesised(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

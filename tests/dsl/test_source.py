@@ -14,12 +14,7 @@ def test_rendering() -> None:
     span = Span(source.text.index("f("), source.text.index(")") + 1)
     found = Diagnostic("warning", "odd", span, source, notes=("one", "two"), hint="do not")
     assert found.render() == (
-        "a.abz:2:7: warning: odd\n"
-        "  2 |     att: f(Q,\n"
-        "    |          ^^^^\n"
-        "    = one\n"
-        "    = two\n"
-        "    = help: do not"
+        "a.abz:2:7: warning: odd\n  2 |     att: f(Q,\n    |          ^^^^\n    = one\n    = two\n    = help: do not"
     )
     assert Diagnostic("note", "plain", None, source).render() == "a.abz: note: plain"
     assert Diagnostic("error", "bare", None, None, notes=("n",)).render() == "error: bare\n  = n"
