@@ -12,17 +12,16 @@ Importing this module costs nothing: torch is loaded by what needs it.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from autobertc.dsl import AbzError, load, parse
     from autobertc.runtime.attention import compile_attention
     from autobertc.runtime.build import build
     from autobertc.runtime.emission import emit
 
 __all__ = ["AbzError", "build", "compile_attention", "emit", "load", "parse"]
-__version__ = version("autobertc")
 
 _HOMES = {
     "AbzError": "autobertc.dsl",
@@ -35,6 +34,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("autobertc")
     if name not in _HOMES:
         raise AttributeError(f"module 'autobertc' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

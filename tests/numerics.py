@@ -258,6 +258,9 @@ def check(program: Program, case: Case, function: Callable[..., torch.Tensor], r
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result, gradients = run(function, inputs, mask, cotangent)
+        again, gradients_again = run(function, inputs, mask, cotangent)
+    for first, second in zip([result, *gradients], [again, *gradients_again], strict=True):
+        assert torch.equal(first.nan_to_num(), second.nan_to_num()), "two runs differ"
     assert result.shape == shape and result.dtype == case.dtype
     assert all(value.dtype == case.dtype for value in gradients)
     plain = plain_function(program)

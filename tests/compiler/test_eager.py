@@ -7,13 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from numerics import Report, check, compiled, eager_function, plain_function
-from strategies import Case, cases, fuzz, programs
+from strategies import CUBE, MANHATTAN, Case, cases, fuzz, programs
 
 from autobertc.compiler.eager import lower, lower_naively
 from autobertc.compiler.modeling import functional
 from autobertc.dsl import load
 from autobertc.dsl.checker import check_expression
 from autobertc.dsl.graph import print_program
+from autobertc.dsl.ops import registered
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SDPA = "scaled_dot_product_attention"
@@ -83,6 +84,17 @@ def test_values_and_gradients_are_inside_the_budget(program, case):
         check(program, case, eager_function(program, case))
     except AssertionError as error:
         raise AssertionError(f"{error}\n{print_program(program)}{case}") from error
+
+
+@pytest.mark.fuzz
+def test_programs_with_primitives_from_outside():
+    @fuzz(60)
+    @given(programs(), cases())
+    def inside_the_budget(program, case):
+        check(program, case, eager_function(program, case))
+
+    with registered(CUBE), registered(MANHATTAN):
+        inside_the_budget()
 
 
 @fuzz(100)

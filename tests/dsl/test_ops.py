@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numerics import check, eager_function, oracle
-from strategies import Case
+from strategies import CUBE, MANHATTAN, Case
 from torch.nn import functional as F
 
 from autobertc.compiler.eager import keeps_zeros
@@ -49,10 +49,10 @@ def test_both_values_agree(op):
     assert np.allclose(torch_value(op, values).numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("op", VALUED, ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    "op", [op for op in VALUED if op.name not in ("exp", "square", "mul")], ids=lambda op: op.name
+)
 def test_values_are_stable_at_the_ends(op):
-    if op.name in ("exp", "square", "mul"):
-        pytest.skip("overflows by definition")
     for size in (1e-30, 1e4):
         values = [value * size for value in operands(op)]
         assert torch_value(op, values).isfinite().all()
@@ -125,15 +125,6 @@ def test_distance_of_near_rows_is_right():
     exact = (near.double() - x.float().double()).norm(dim=-1)
     found = functional.distance(near, x.float()).diagonal(dim1=-2, dim2=-1)
     assert torch.allclose(found.double(), exact, rtol=1e-6)
-
-
-CUBE = Elementwise(name="cube", formula="x^3", numpy=lambda np, x: x**3, torch="{0} ** 3", parity="odd")
-MANHATTAN = Pairwise(
-    name="manhattan",
-    formula="sum |x_i - y_j|",
-    numpy=lambda np, x, y: np.abs(x[..., :, None, :] - y[..., None, :, :]).sum(axis=-1),
-    torch="({0}.unsqueeze(-2) - {1}.unsqueeze(-3)).abs().sum(-1)",
-)
 
 
 def test_a_primitive_from_outside_needs_no_edit_elsewhere():
