@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from autobertc.compiler.passes import verified
 from autobertc.compiler.terms import Term, peel
 from autobertc.dsl.graph import Node, Program, count_uses, make_node, post_order
 from autobertc.dsl.ops.base import Add, MatMul
@@ -115,6 +116,7 @@ def is_score_product(node: Node) -> bool:
     return isinstance(node.op, MatMul) and node.type == NN and node.operands[0].type.columns == "D"
 
 
+@verified
 def associate(program: Program, length: int, head_dim: int) -> Program:
     """The canonical program with every product binary, ordered for N = `length` and D = `head_dim`."""
     associator = _Associator({"N": length, "D": head_dim}, {})

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from autobertc.compiler.passes import verified
 from autobertc.compiler.terms import Term
 from autobertc.dsl.graph import Node, Program, count_uses, make_node, post_order
 from autobertc.dsl.ops.base import (
@@ -238,6 +239,7 @@ def canonical_root(root: Node) -> Node:
     return node
 
 
+@verified
 def canonicalise(program: Program) -> Program:
     """The canonical form of a program; spans are kept where nodes are."""
     root = canonical_root(program.root)

@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoTokenizer,
     DataCollatorForLanguageModeling,
+    PreTrainedTokenizerBase,
     logging,
     pipeline,
     set_seed,
@@ -42,9 +43,13 @@ def compile_backbone(architecture: Path, text: Path, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", *command], check=True)
 
 
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+
+
 def blocks(folder: Path, text: Path) -> torch.Tensor:
     """Token ids in rows of LENGTH, special tokens at both ends."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    tokenizer = load_tokenizer(folder)
     lines = text.read_text(encoding="utf-8").splitlines()
     ids = [token for row in tokenizer(lines, add_special_tokens=False)["input_ids"] for token in row]
     inner = LENGTH - 2
@@ -55,7 +60,7 @@ def blocks(folder: Path, text: Path) -> torch.Tensor:
 
 def fill(folder: Path, model: torch.nn.Module) -> None:
     """Print what the model puts in the place of each mask."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    tokenizer = load_tokenizer(folder)
     predict = pipeline("fill-mask", model=model.eval(), tokenizer=tokenizer)
     for sentence in SENTENCES:
         words = ", ".join(f"{found['token_str']} {found['score']:.3f}" for found in predict(sentence, top_k=4))
@@ -83,7 +88,7 @@ def main() -> None:
     fill(folder, model)
 
     rows = blocks(folder, text)
-    collate = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(folder, trust_remote_code=True), mlm_probability=0.15)
+    collate = DataCollatorForLanguageModeling(load_tokenizer(folder), mlm_probability=0.15)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, weight_decay=0.01)
     model.train()
     start = time.perf_counter()

@@ -16,7 +16,6 @@ from autobertc.dsl.ops import Elementwise, Pairwise, primitives
 from autobertc.dsl.ops.base import Primitive
 from autobertc.dsl.types import DD, DN, ND, NN, TypeRuleError
 
-
 # Primitives registered from outside: nothing in the project knows them.
 CUBE = Elementwise(name="cube", formula="x^3", numpy=lambda np, x: x**3, torch="{0} ** 3", parity="odd")
 MANHATTAN = Pairwise(

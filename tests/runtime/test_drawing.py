@@ -16,9 +16,9 @@ from autobertc.dsl.graph import Node, Program, make_node
 from autobertc.dsl.parser import parse_tree
 from autobertc.dsl.source import Source
 from autobertc.runtime import drawing
+from autobertc.runtime.drawing import draw
 from autobertc.runtime.drawing.canvas import fit, text_width, wrap_code
 from autobertc.runtime.drawing.card import MAX_OPERATIONS, MAX_SLOTS
-from autobertc.runtime.drawing import draw
 from autobertc.runtime.drawing.layout import NODE_GAP, Layout, lay_out
 from autobertc.runtime.drawing.runs import describe_numbers, letter, summarize
 from tests.strategies import programs
