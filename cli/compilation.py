@@ -40,7 +40,8 @@ def print_stage(path: Path, stage: str) -> None:
             changes[program] = _planned(program, architecture)
     for program in changes.values():
         verify(program)
-    typer.echo(print_architecture(architecture.map_programs(changes) if changes else architecture), nl=False)
+    printed = architecture.map_programs(changes) if changes else architecture
+    typer.echo(print_architecture(printed), nl=False)
 
 
 def compile_file(path: Path, output: Path, tokenizer: Path | None, backend: str, seed: int, replace: bool) -> None:
@@ -49,22 +50,19 @@ def compile_file(path: Path, output: Path, tokenizer: Path | None, backend: str,
     _quieten()
     from autobertc.runtime.emission import emit
 
-    try:
-        emit(
-            architecture,
-            output,
-            source=Source.load(path).text,
-            tokenizer=tokenizer,
-            backend=backend,
-            seed=seed,
-            replace=replace,
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    emit(
+        architecture,
+        output,
+        source=Source.load(path).text,
+        tokenizer=tokenizer,
+        backend=backend,
+        seed=seed,
+        replace=replace,
+    )
     typer.echo(f"wrote {output}")
 
 
-def inspect_file(path: Path, as_json: bool, length: int) -> None:
+def inspect_file(path: Path, as_json: bool, length: int | None) -> None:
     """Print what there is to tell of a file. Raises `AbzError`, `UserError`."""
     architecture = load_checked(path)
     from autobertc.runtime.inspection import inspect

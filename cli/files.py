@@ -10,6 +10,7 @@ import typer
 from autobertc.cli.main import complain, fail
 from autobertc.dsl.architecture import Architecture, AttentionLayer, print_architecture
 from autobertc.dsl.checker import load
+from autobertc.dsl.errors import UserError
 from autobertc.dsl.parser import parse_tree
 from autobertc.dsl.printer import format_tree
 from autobertc.dsl.source import AbzError, Source
@@ -42,24 +43,38 @@ def check_file(path: Path) -> bool:
     return True
 
 
-def format_file(name: str, only_check: bool) -> bool:
-    """Format one file in place, or standard input to standard output; False where it is, or would be, in error."""
+def _read_stdin() -> tuple[Source, bytes]:
+    data = sys.stdin.buffer.read()
     try:
-        source = Source("<stdin>", sys.stdin.read()) if name == "-" else Source.load(name)
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"<stdin>: not UTF-8: a bad byte at byte {error.start}") from error
+    if "\0" in text:
+        raise UserError(f"<stdin>: not a text file: a NUL byte at byte {data.index(0)}")
+    return Source("<stdin>", text), data
+
+
+def format_file(name: str, only_check: bool) -> bool:
+    """Format one file in place, or standard input to standard output; False where it is, or would be, in error.
+
+    Raises `UserError` where the file cannot be written.
+    """
+    try:
+        source, data = _read_stdin() if name == "-" else (Source.load(name), None)
         text = format_tree(parse_tree(source))
     except AbzError as error:
         fail(str(error))
         return False
-    except UnicodeDecodeError:
-        fail("<stdin>: error: not UTF-8")
+    except UserError as error:
+        fail(f"error: {error}")
         return False
     if name == "-" and not only_check:
         typer.echo(text, nl=False)
         return True
-    if name == "-" or text == Path(name).read_bytes().decode("utf-8"):
-        return text == source.text
+    if text.encode() == (Path(name).read_bytes() if data is None else data):
+        return True
     if only_check:
-        typer.echo(f"would reformat {name}")
+        typer.echo(f"would reformat {source.name}")
         return False
     write_text(Path(name), text)
     typer.echo(f"reformatted {name}")
@@ -68,9 +83,27 @@ def format_file(name: str, only_check: bool) -> bool:
 
 def scale_file(path: Path, to: Size, output: Path | None) -> None:
     """Write a scaled architecture. Raises `AbzError`, `UserError`."""
-    text = format_tree(parse_tree(Source("<scaled>", print_architecture(scale(load_checked(path), to)))))
+    try:
+        scaled = scale(load_checked(path), to)
+    except ValueError as error:
+        raise UserError(f"cannot scale {path}: {error}") from error
+    text = format_tree(parse_tree(Source("<scaled>", print_architecture(scaled))))
     if output is None:
         typer.echo(text, nl=False)
     else:
         write_text(output, text)
         typer.echo(f"wrote {output}")
+
+
+def show_file(path: Path, output: Path) -> None:
+    """Draw a file's backbone. Raises `AbzError`, `UserError`."""
+    architecture = load_checked(path)
+    from autobertc.runtime.drawing import draw
+
+    try:
+        draw(architecture, output)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from error
+    typer.echo(f"wrote {output}")

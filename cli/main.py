@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +26,7 @@ Files = Annotated[list[Path], typer.Argument(help="Architecture files.", show_de
 File = Annotated[Path, typer.Argument(help="An architecture file.", show_default=False)]
 
 
+Backend = Literal["auto", "eager"]
 Stage = Literal["tree", "graph", "canonical", "planned", "module"]
 
 
@@ -96,7 +99,7 @@ def compile(
             show_default=False,
         ),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto or eager.")] = "auto",
+    backend: Annotated[Backend, typer.Option(help="What runs the programs.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the initial weights.", min=0)] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a folder that compile wrote before.")] = False,
     until: Annotated[
@@ -118,7 +121,10 @@ def compile(
 def inspect(
     file: File,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    length: Annotated[int, typer.Option(help="Sequence length that FLOPs are for.", min=1)] = 128,
+    length: Annotated[
+        int | None,
+        typer.Option(help="Sequence length that FLOPs are for; by default 128, or what the model takes.", min=1),
+    ] = None,
 ) -> None:
     """Tell a file's layers, types, parameters, FLOPs, canonical programs and library calls."""
     from autobertc.cli.compilation import inspect_file
@@ -132,11 +138,9 @@ def show(
     output: Annotated[Path, typer.Option("-o", "--output", help="An .svg or .png file.", show_default=False)],
 ) -> None:
     """Draw the backbone: its layers in a row, each distinct program as a graph."""
-    from autobertc.cli.files import load_checked
-    from autobertc.runtime.drawing import draw
+    from autobertc.cli.files import show_file
 
-    draw(load_checked(file), output)
-    typer.echo(f"wrote {output}")
+    show_file(file, output)
 
 
 @app.command()
@@ -170,6 +174,11 @@ def convert(
 
 def main() -> None:
     """The entry point: exit code 0, 1 for an error of the user's input, 2 for wrong usage."""
+    # A terminal that cannot show a character gets an escape, and one that ends us leaves no half-written folder.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except AbzError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
 from autobertc.dsl.graph import Program, verify
@@ -15,11 +15,11 @@ Pass = Callable[Concatenate[Program, Options], Program]
 def verified(rewrite: Pass[Options]) -> Pass[Options]:
     """A pass that verifies its program before and after. Raises `InvalidGraph` where one of them is broken."""
 
-    @wraps(rewrite)
     def checked(program: Program, *args: Options.args, **kwargs: Options.kwargs) -> Program:
         verify(program)
         result = rewrite(program, *args, **kwargs)
         verify(result)
         return result
 
+    update_wrapper(checked, rewrite)
     return checked

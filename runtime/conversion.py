@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from autobertc.dsl.architecture import Architecture
 from autobertc.dsl.errors import UserError
-from autobertc.runtime.emission import initial_model
+from autobertc.runtime.emission import check_memory, initial_model
+
+# What a BERT's weights mean beside the sizes.
+SHARED_FIELDS = ("hidden_act", "layer_norm_eps", "pad_token_id")
 
 
 class ConversionError(UserError):
@@ -61,8 +64,13 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
             weights = torch.load(directory / "pytorch_model.bin", map_location="cpu", weights_only=True)
         else:
             raise ConversionError(f"{directory} holds no weights (model.safetensors or pytorch_model.bin)")
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise ConversionError(f"cannot read the weights of {directory}: {error}") from error
+    except ConversionError:
+        raise
+    except Exception as error:  # the libraries raise many kinds for a broken file
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ConversionError(f"cannot read the weights of {directory}: {reason}") from error
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise ConversionError(f"cannot read the weights of {directory}: not tensors by name")
     return weights
 
 
@@ -72,16 +80,20 @@ def _model_name(name: str) -> str:
     return name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
 
 
-def check_configuration(directory: Path, architecture: Architecture) -> None:
-    """Raise `ConversionError` where the BERT computes with other sizes than the architecture says.
+def read_configuration(directory: Path, architecture: Architecture) -> dict[str, Any]:
+    """What of a BERT's configuration a model with its weights must share, as fields of its own.
 
-    Weights can fit where the meaning does not: the number of heads leaves no trace in a shape.
+    Weights can fit where the meaning does not: the number of heads, the activation and the epsilon of LayerNorm
+    leave no trace in a shape. Raises `ConversionError` where the BERT computes with other sizes than the
+    architecture says.
     """
     path = Path(directory) / "config.json"
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConversionError(f"cannot read {path}: {error}") from error
+    if not isinstance(given, dict):
+        raise ConversionError(f"cannot read {path}: not a configuration")
     sizes = architecture.sizes
     wanted = {"hidden_size": ("hidden", sizes.hidden), "num_attention_heads": ("heads", sizes.heads)}
     for key, (header_key, value) in wanted.items():
@@ -90,18 +102,25 @@ def check_configuration(directory: Path, architecture: Architecture) -> None:
             raise ConversionError(
                 f"{directory} has {key} {found}, the architecture {value}: set `{header_key}: {found}` in its header"
             )
+    if (kind := given.get("position_embedding_type") or "absolute") != "absolute":
+        raise ConversionError(f"{directory} has {kind} position embeddings, a compiled model has absolute ones")
+    return {key: given[key] for key in SHARED_FIELDS if given.get(key) is not None}
 
 
 def convert(architecture: Architecture, directory: str | Path, seed: int = 0) -> Conversion:
     """A pre-training model of the architecture with a BERT's weights in it.
 
     Raises `ConversionError` where the folder cannot be read, its hidden size or number of heads differ, or nothing
-    of it fits.
+    of it fits; `OutputError` where the weights would not fit in memory.
     """
     directory = Path(directory)
     weights = {_model_name(name): tensor for name, tensor in read_weights(directory).items()}
-    check_configuration(directory, architecture)
-    model = initial_model(architecture, seed)
+    shared = read_configuration(directory, architecture)
+    check_memory(architecture)
+    try:
+        model = initial_model(architecture, seed, **shared)
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise ConversionError(f"{directory} has a configuration that a compiled model cannot take: {error}") from error
     state = model.state_dict()
     # The decoder is the word embeddings, and its bias a parameter of the head: one tensor under two names.
     tied = set(getattr(model, "_tied_weights_keys", {}))

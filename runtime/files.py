@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from autobertc.dsl.errors import UserError
@@ -20,61 +20,93 @@ def _fail(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {error.strerror or error}")
 
 
+def _file_mode() -> int:
+    """The mode of a new file. Temporary files are private to their owner; what they become is as readable as any."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _make_parents(path: Path) -> list[Path]:
+    """Make the folders above `path`; those that were not there, the innermost first."""
+    made = []
+    for parent in path.parents:
+        if parent.exists():
+            break
+        made.append(parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _put(partial: Path, path: Path) -> None:
+    """Give a finished folder its place, and what was there up."""
+    mode = _file_mode()
+    for file in partial.rglob("*"):
+        file.chmod(mode | (mode & 0o444) >> 2 if file.is_dir() else mode)
+    partial.chmod(mode | (mode & 0o444) >> 2)
+    if not (path.is_dir() and any(path.iterdir())):
+        partial.rename(path)
+        return
+    old = partial.with_suffix(".old")
+    path.rename(old)
+    try:
+        partial.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)
+
+
 @contextmanager
 def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
     """A folder to fill; at the end of the block it takes its place at `path`, and after an exception it is gone.
 
-    `replace` allows `path` to be a folder with content, which then goes. Parents are made. Raises `OutputError`
-    where `path` is taken or cannot be written.
+    `replace` allows `path` to be a folder with content, which then goes. Parents are made, and unmade after an
+    exception. Raises `OutputError` where `path` is taken or cannot be written.
     """
-    path = Path(path).absolute()
+    path = Path(path).resolve()
     if path.is_dir() and any(path.iterdir()) and not replace:
         raise OutputError(f"cannot write {path}: the folder is not empty")
     if path.exists() and not path.is_dir():
         raise OutputError(f"cannot write {path}: it is a file, not a folder")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".partial", dir=path.parent))
+        made = _make_parents(path)
+        partial = Path(tempfile.mkdtemp(prefix=".autobertc-", suffix=".partial", dir=path.parent))
     except OSError as error:
         raise _fail(path, error) from error
     try:
         yield partial
-        # A temporary folder is private to its owner; its final form is as readable as any other.
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o777 & ~mask)
-        if path.is_dir() and any(path.iterdir()):
-            old = partial.with_suffix(".old")
-            path.rename(old)
-            partial.rename(path)
-            shutil.rmtree(old)
-        else:
-            partial.rename(path)
+        _put(partial, path)
     except OSError as error:
         raise _fail(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if not path.exists():
+            for parent in made:
+                with suppress(OSError):
+                    parent.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all. Raises `OutputError`."""
+    """Write a text file whole or not at all; what a link points to, not the link. Raises `OutputError`."""
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder")
     partial = None
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else None
+        if path.exists() and not path.is_file():
+            # /dev/stdout or a pipe: nothing may take its place.
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        place = path.resolve()
+        mode = place.stat().st_mode & 0o777 if place.exists() else _file_mode()
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
+            "w", encoding="utf-8", newline="\n", dir=place.parent, prefix=".autobertc-", delete=False
         ) as file:
             partial = Path(file.name)
             file.write(text)
-        if mode is None:
-            mask = os.umask(0)
-            os.umask(mask)
-            mode = 0o666 & ~mask
         partial.chmod(mode)
-        partial.replace(path)
+        partial.replace(place)
     except OSError as error:
         raise _fail(path, error) from error
     finally:

@@ -62,11 +62,14 @@ def _values(program: Program) -> list[dict[str, Any]]:
     return values
 
 
-def inspect(architecture: Architecture, length: int = DEFAULT_LENGTH) -> dict[str, Any]:
-    """Everything told of an architecture, ready for JSON; `length` is the sequence length that FLOPs are for.
+def inspect(architecture: Architecture, length: int | None = None) -> dict[str, Any]:
+    """Everything told of an architecture, ready for JSON.
 
+    `length` is the sequence length that FLOPs are for, by default `DEFAULT_LENGTH` or what the model takes.
     Raises `ValueError` where `length` is longer than the model takes.
     """
+    if length is None:
+        length = min(DEFAULT_LENGTH, architecture.sizes.max_length)
     lowered = dict(lower_programs(architecture))
     names = {root: program.name for root, program in lowered.items()}
     layers: list[dict[str, Any]] = []
