@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from autobertc.compiler.associate import associate, is_score_product
+from autobertc.compiler.associate import associate
 from autobertc.compiler.canonical import canonicalise
+from autobertc.compiler.library_calls import AttentionCall, attention_calls, attention_maps, needed_values
 from autobertc.compiler.terms import Term, peel
 from autobertc.dsl.graph import Node, Program, post_order
 from autobertc.dsl.ops.base import (
@@ -71,16 +72,6 @@ class Lowered:
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True)
-class _Attention:
-    """A softmax that became a library attention call: query and key parts, the values it is applied to."""
-
-    queries: tuple[Term, ...]
-    keys: tuple[Term, ...]
-    factor: tuple[int, int]
-    values: tuple[Node, ...]
-
-
 @cache
 def keeps_zeros(op: Primitive) -> bool:
     """Whether the result is 0 where all operands are, so that padding stays 0 by itself."""
@@ -98,72 +89,12 @@ def _constant(sign: int, power: int) -> str:
     return f"-({text})" if sign < 0 else text
 
 
-def attention_maps(root: Node) -> list[Node]:
-    """The softmax maps of a program, [N,N], in post-order."""
-    return [node for node in post_order(root) if isinstance(node.op, Rowwise) and node.op.is_map and node.type == NN]
-
-
-class _Matcher:
-    """Finds the softmax maps that one library call can take."""
-
-    def __init__(self, root: Node, kept: Node | None) -> None:
-        self.consumers: dict[Node, list[Node]] = {root: []}
-        self.root = root
-        for node in post_order(root):
-            for operand in node.operands:
-                self.consumers.setdefault(operand, []).append(node)
-        self.attentions: dict[Node, _Attention] = {}
-        for node in attention_maps(root):
-            found = None if node is kept or node is root else self._match(node)
-            if found:
-                self.attentions[node] = found
-
-    def _match(self, weights: Node) -> _Attention | None:
-        values: list[Node] = []
-        for consumer in self.consumers[weights]:
-            if not isinstance(consumer.op, MatMul) or consumer.operands[0] is not weights:
-                return None
-            if consumer.type != ND or consumer.operands[1] is weights:
-                return None
-            values.append(consumer.operands[1])
-        if len(values) > 1 and any(weights in post_order(value) for value in values):
-            return None
-        scores = self._score_products(peel(weights.operands[0]))
-        if scores is None:
-            return None
-        queries, keys, factor = scores
-        return _Attention(queries, keys, factor, tuple(values))
-
-    @staticmethod
-    def _score_products(
-        scores: Term,
-    ) -> tuple[tuple[Term, ...], tuple[Term, ...], tuple[int, int]] | None:
-        """Queries and keys of a sum of score products, and the factor all of them share."""
-        parts = [scores]
-        if isinstance(scores.core.op, Add):
-            parts = [peel(operand).scaled(*scores.factor).turned(scores.transposed) for operand in scores.core.operands]
-        if not all(is_score_product(part.core) for part in parts):
-            return None
-        common = parts[0].factor
-        if any(part.factor != common for part in parts):
-            common = (1, 0)
-        queries, keys = [], []
-        for part in parts:
-            left, right = (peel(operand) for operand in part.core.operands)
-            query, key = (right.turned(), left) if part.transposed else (left, right.turned())
-            if part.factor != common:
-                query = query.scaled(*part.factor)
-            queries.append(query)
-            keys.append(key)
-        return tuple(queries), tuple(keys), common
-
-
 @dataclass(eq=False)
 class _Writer:
     """Writes one function, a statement per value."""
 
     root: Node
-    attentions: Mapping[Node, _Attention]
+    attentions: Mapping[Node, AttentionCall]
     fused: bool
     names: dict[Node, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -329,28 +260,11 @@ def _call_name(torch_form: str) -> str:
     return f"{names.get(module, module)}.{name}" if name else "elementwise"
 
 
-def _live_scores(root: Node, attentions: Mapping[Node, _Attention]) -> set[Node]:
-    """The nodes whose values are needed: the scores inside a library attention call are not."""
-    needed: set[Node] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node in needed:
-            continue
-        needed.add(node)
-        attention = attentions.get(node)
-        if attention:
-            stack.extend(term.core for term in (*attention.queries, *attention.keys))
-        else:
-            stack.extend(node.operands)
-    return needed
-
-
 def _write_function(
     name: str, program: Program, title: str, kept_map: Node | None, fused: bool
 ) -> tuple[str, tuple[Stage, ...]]:
-    attentions = _Matcher(program.root, kept_map).attentions if fused else {}
-    needed = _live_scores(program.root, attentions)
+    attentions = attention_calls(program.root, kept_map) if fused else {}
+    needed = needed_values(program.root, attentions)
     writer = _Writer(program.root, attentions, fused=fused)
     inputs = program.inputs
     for node in post_order(program.root):

@@ -15,7 +15,7 @@ Pass = Callable[Concatenate[Program, Options], Program]
 def verified(rewrite: Pass[Options]) -> Pass[Options]:
     """A pass that verifies its program before and after. Raises `InvalidGraph` where one of them is broken."""
 
-    def checked(program: Program, *args: Options.args, **kwargs: Options.kwargs) -> Program:
+    def checked(program: Program, /, *args: Options.args, **kwargs: Options.kwargs) -> Program:
         verify(program)
         result = rewrite(program, *args, **kwargs)
         verify(result)

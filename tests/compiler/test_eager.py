@@ -59,6 +59,12 @@ def test_which_call_each_form_becomes(text, attentions, products):
     assert found["torch.matmul"] == products
 
 
+def test_two_maps_that_wait_for_each_other_are_no_library_calls():
+    program = check_expression("softmax(Q @ K.T) @ (softmax(V @ P.T) @ K) + softmax(V @ P.T) @ (softmax(Q @ K.T) @ V)")
+    case = Case(1, 2, 9, 16, None, 0.0, torch.float32, 0)
+    check(program, case, eager_function(program, case))
+
+
 def test_the_source_reads_like_the_program():
     lowered = lower(check_expression("softmax(scale(Q @ neg(logsigmoid(K).T))) @ (K + Q)"), "mix", "The program.")
     assert lowered.source.split("\n\n\n")[0] == (
