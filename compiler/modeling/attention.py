@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from .configuration import BackboneConfig
+from .linear import Linear
 from .residual import ResidualOutput
 
 # A program's inputs and the linear maps that make them, under BERT's names; P, the fourth, has none there.
@@ -38,7 +39,7 @@ class SelfAttention(nn.Module):
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.dropout_p = config.attention_probs_dropout_prob
         for name in program.inputs:
-            self.add_module(INPUT_MAPS[name], nn.Linear(config.hidden_size, config.hidden_size))
+            self.add_module(INPUT_MAPS[name], Linear(config.hidden_size, config.hidden_size))
 
     def forward(
         self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False
@@ -66,9 +67,7 @@ class Attention(nn.Module):
         self.self = SelfAttention(config, program)
         self.output = ResidualOutput(config, config.hidden_size)
 
-    def forward(
-        self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False) -> Tensor:
         """`[batch, N, hidden]` to the same. Maps are recorded where `SelfAttention` returns them."""
         mixed, _ = self.self(hidden_states, mask, output_attentions)
         output: Tensor = self.output(mixed, hidden_states)

@@ -63,19 +63,14 @@ class BackboneConfig(PreTrainedConfig):
             self.num_hidden_layers = len(self.layers)
         super().__post_init__(**kwargs)
         if self.num_hidden_layers != len(self.layers):
-            raise ValueError(
-                f"num_hidden_layers is {self.num_hidden_layers}, but layers has {len(self.layers)}"
-            )
+            raise ValueError(f"num_hidden_layers is {self.num_hidden_layers}, but layers has {len(self.layers)}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
-                f"{self.num_attention_heads}"
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
         for number, layer in enumerate(self.layers, start=1):
             if layer.get("type") not in ("attention", "convolution"):
-                raise ValueError(
-                    f"layer {number}: type is 'attention' or 'convolution', not {layer.get('type')!r}"
-                )
+                raise ValueError(f"layer {number}: type is 'attention' or 'convolution', not {layer.get('type')!r}")
             if layer["type"] == "convolution" and layer["kernel_size"] % 2 == 0:
                 raise ValueError(f"layer {number}: kernel_size {layer['kernel_size']} is not odd")
 

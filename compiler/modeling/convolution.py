@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration import BackboneConfig
+from .linear import Linear
 from .residual import ResidualOutput
 
 # From this width on the kernel's gradient is a band of a matrix product (`_kernel_gradient`), below it the
@@ -28,7 +29,7 @@ class SelfConvolution(nn.Module):
 
     def __init__(self, config: BackboneConfig, kernel_size: int) -> None:
         super().__init__()
-        self.input = nn.Linear(config.hidden_size, 2 * config.hidden_size)
+        self.input = Linear(config.hidden_size, 2 * config.hidden_size)
         self.kernel = nn.Parameter(torch.empty(config.num_attention_heads, 1, kernel_size))
         self.kernel_dropout_p = config.kernel_dropout_prob
 

@@ -24,26 +24,20 @@ class Layer(GradientCheckpointingLayer):
         ValueError: `layer` names a program that is not there.
     """
 
-    def __init__(
-        self, config: BackboneConfig, layer: Mapping[str, Any], programs: Mapping[str, Program]
-    ) -> None:
+    def __init__(self, config: BackboneConfig, layer: Mapping[str, Any], programs: Mapping[str, Program]) -> None:
         super().__init__()
         self.is_attention = layer["type"] == "attention"
         if self.is_attention:
             if layer["program"] not in programs:
                 known = ", ".join(programs) or "none"
-                raise ValueError(
-                    f"no attention program {layer['program']!r} in this model (there is: {known})"
-                )
+                raise ValueError(f"no attention program {layer['program']!r} in this model (there is: {known})")
             self.attention = Attention(config, programs[layer["program"]])
         else:
             self.convolution = Convolution(config, layer["kernel_size"])
         self.intermediate = Intermediate(config)
         self.output = ResidualOutput(config, config.intermediate_size)
 
-    def forward(
-        self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False) -> Tensor:
         """`[batch, N, hidden]`, mask `[batch, N]` (bool, True for real tokens) or None, to the former."""
         if self.is_attention:
             hidden_states = self.attention(hidden_states, mask, output_attentions)
@@ -60,9 +54,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.layer = nn.ModuleList(Layer(config, layer, programs) for layer in config.layers)
 
-    def forward(
-        self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, mask: Tensor | None = None, output_attentions: bool = False) -> Tensor:
         """As `Layer.forward`."""
         for layer in self.layer:
             hidden_states = layer(hidden_states, mask, output_attentions)

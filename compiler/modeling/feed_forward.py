@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from .configuration import BackboneConfig
+from .linear import Linear
 
 
 class Intermediate(nn.Module):
@@ -11,7 +12,7 @@ class Intermediate(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.dense = Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, hidden_states: Tensor) -> Tensor:

@@ -19,9 +19,7 @@ from .model import Head
 class Classifier(Head):
     """Dropout and one linear map, on the pooled first token or on every token."""
 
-    accepts_loss_kwargs = (
-        False  # its loss is a mean over the batch; a Trainer that accumulates has to scale it
-    )
+    accepts_loss_kwargs = False  # its loss is a mean over the batch; a Trainer that accumulates has to scale it
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__(config)

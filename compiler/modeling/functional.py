@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-# Attention with dropout works through query blocks above this many attention weights (64 MiB in float32).
-BLOCK_ELEMENTS = 1 << 24
+# Attention with dropout works through query blocks of this many attention weights (16 MiB in float32) where there
+# are weights for more than four.
+BLOCK_ELEMENTS = 1 << 22
 
 
 def widen(x: Tensor) -> Tensor:
@@ -94,9 +95,7 @@ def _in_query_blocks(attend: Callable[..., Tensor], query: Tensor, rows: int) ->
     return torch.cat(blocks, dim=-2)
 
 
-def attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float, scale: float
-) -> Tensor:
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float, scale: float) -> Tensor:
     """softmax(scale * query key^T) value, no attention weights kept, dropout on the weights.
 
     Shapes: query and key `[batch, heads, N, E]`, value `[batch, heads, N, C]`, result like value. The weights of a
@@ -114,7 +113,7 @@ def attention(
 
     length = query.shape[-2]
     weights = math.prod(query.shape[:-1]) * length
-    if dropout_p > 0.0 and query.device.type == "cpu" and weights > BLOCK_ELEMENTS:
+    if dropout_p > 0.0 and query.device.type == "cpu" and weights > 4 * BLOCK_ELEMENTS:
         result = _in_query_blocks(attend, query, max(1, BLOCK_ELEMENTS * length // weights))
     else:
         result = attend(query)

@@ -15,6 +15,7 @@ from .configuration import BackboneConfig
 from .convolution import SelfConvolution
 from .embeddings import Embeddings
 from .encoder import Encoder, Layer
+from .linear import Linear
 
 
 class PreTrainedBackbone(PreTrainedModel):
@@ -62,7 +63,7 @@ class Model(PreTrainedBackbone):
         self.embeddings = Embeddings(config)
         self.has_projection = config.embedding_width != config.hidden_size
         if self.has_projection:
-            self.embeddings_project = nn.Linear(config.embedding_width, config.hidden_size)
+            self.embeddings_project = Linear(config.embedding_width, config.hidden_size)
         self.encoder = Encoder(config, self.programs)
         self.pooler = Pooler(config) if add_pooling_layer else None
         self.post_init()

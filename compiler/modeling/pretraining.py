@@ -12,6 +12,7 @@ from transformers.modeling_outputs import MaskedLMOutput
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration import BackboneConfig
+from .linear import Linear
 from .model import Head
 
 IGNORED = -100  # the label of a position that is not predicted
@@ -22,7 +23,7 @@ class PredictionTransform(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.embedding_width)
+        self.dense = Linear(config.hidden_size, config.embedding_width)
         self.activation = ACT2FN[config.hidden_act]
         self.LayerNorm = nn.LayerNorm(config.embedding_width, eps=config.layer_norm_eps)
 
@@ -38,7 +39,7 @@ class LanguageModelHead(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.transform = PredictionTransform(config)
-        self.decoder = nn.Linear(config.embedding_width, config.vocab_size)
+        self.decoder: nn.Linear = Linear(config.embedding_width, config.vocab_size)
         # The decoder's bias once more: BERT's checkpoints have it under this name.
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
@@ -123,9 +124,7 @@ class MaskedLanguageModel(Head):
     ) -> Tensor:
         count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         count = count + (count == 0)  # the sum is 0 then, and must not become 0 / 0
-        loss: Tensor = self.loss_function(
-            logits, labels, self.config.vocab_size, num_items_in_batch=count, **kwargs
-        )
+        loss: Tensor = self.loss_function(logits, labels, self.config.vocab_size, num_items_in_batch=count, **kwargs)
         return loss
 
 

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from .configuration import BackboneConfig
+from .linear import Linear
 
 
 class ResidualOutput(nn.Module):
@@ -14,7 +15,7 @@ class ResidualOutput(nn.Module):
 
     def __init__(self, config: BackboneConfig, input_size: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(input_size, config.hidden_size)
+        self.dense = Linear(input_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
