@@ -12,8 +12,8 @@ from torch import Tensor
 from autobertc.compiler.eager import lower
 from autobertc.compiler.modeling import functional
 from autobertc.compiler.module_text import BACKENDS
-from autobertc.dsl.checker import check_expression
-from autobertc.dsl.graph import Program
+from autobertc.dsl.checker import check_expression, read_program
+from autobertc.dsl.graph import Program, print_program
 from autobertc.runtime.build import check_choice
 
 
@@ -55,6 +55,10 @@ class CompiledAttention:
         self.inputs = lowered.inputs
         self.source = lowered.source
         self._function: Callable[..., Tensor] = namespace["compiled"]  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Callable[[str, str], CompiledAttention], tuple[str, str]]:
+        """Copied and pickled as text: what runs is made from it."""
+        return _restored, (print_program(self.program), self.backend)
 
     def __repr__(self) -> str:
         return f"CompiledAttention({', '.join(self.inputs)}; {self.backend})"
@@ -112,6 +116,10 @@ class CompiledAttention:
             raise ValueError(f"dropout_p is from 0 to below 1, found {dropout_p}")
         with _seeded(seed, first.device):
             return self._function(*given.values(), mask, dropout_p)
+
+
+def _restored(text: str, backend: str) -> CompiledAttention:
+    return CompiledAttention(read_program(text), backend)
 
 
 def compile_attention(expression: str, backend: str = "auto") -> CompiledAttention:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import importlib
 import linecache
+import re
 import sys
 import types
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from autobertc.compiler.module_text import BACKENDS, HEADS, module_text
 from autobertc.dsl.architecture import Architecture
@@ -46,6 +51,21 @@ def modeling_module(architecture: Architecture) -> types.ModuleType:
     text = module_text(architecture, suffix=digest)
     _execute(f"configuration_{digest}", text.configuration)
     return _execute(f"modeling_{digest}", text.modeling)
+
+
+def count_weights(architecture: Architecture, head: str = "pre-training") -> Iterator[tuple[str, int]]:
+    """Names of a model's parameters and how many numbers each holds, counted from its modules.
+
+    Equal layers are built, and named, once, and counted as often as they stand.
+    """
+    layers = modeling_module(architecture).AutobertcConfig().layers
+    times = Counter(tuple(layer.items()) for layer in layers)
+    with torch.device("meta"):
+        model = build(architecture, head=head, layers=[dict(layer) for layer in times])
+    counts = list(times.values())
+    for name, parameter in model.named_parameters():
+        number = re.search(r"\bencoder\.layer\.(\d+)\.", name)
+        yield name, parameter.numel() * (counts[int(number[1])] if number else 1)
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:

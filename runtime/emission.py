@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from autobertc.compiler.module_text import BACKENDS, HEADS, ModuleText, module_text
 from autobertc.dsl.architecture import Architecture, print_architecture, safe_name
-from autobertc.runtime.build import build, check_choice
+from autobertc.runtime.build import build, check_choice, count_weights
 from autobertc.runtime.files import OutputError, new_directory
 from autobertc.runtime.tokenizer import make_tokenizer, save_tokenizer
 
@@ -79,9 +79,7 @@ def check_room(architecture: Architecture, directory: Path) -> None:
 
 def check_memory(architecture: Architecture) -> int:
     """The size of the weights in bytes. Raises `OutputError` where they would not fit in memory."""
-    with torch.device("meta"):
-        model = build(architecture)
-    size: int = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    size = 4 * sum(count for _, count in count_weights(architecture))
     memory = Path("/proc/meminfo")
     if memory.exists():
         fields = dict(line.split(":") for line in memory.read_text().splitlines())

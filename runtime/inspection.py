@@ -6,14 +6,12 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from autobertc.compiler.canonical import canonicalise
 from autobertc.compiler.keys import keys
 from autobertc.compiler.module_text import lower_programs
 from autobertc.dsl.architecture import Architecture, AttentionLayer
 from autobertc.dsl.graph import Node, Program, print_program
-from autobertc.runtime.build import build
+from autobertc.runtime.build import count_weights
 from autobertc.runtime.flops import flops
 
 DEFAULT_LENGTH = 128
@@ -43,11 +41,9 @@ def count_parameters(architecture: Architecture) -> dict[str, int]:
     kernels; the maps back, W_O, are `output_maps`. The vocabulary head of the pre-training models is tied to the
     embeddings and not counted again.
     """
-    with torch.device("meta"):
-        model = build(architecture, head="base")
     counts: Counter[str] = Counter()
-    for name, parameter in model.named_parameters():
-        counts[_part(name)] += parameter.numel()
+    for name, count in count_weights(architecture, head="base"):
+        counts[_part(name)] += count
     return {"total": sum(counts.values()), **dict(sorted(counts.items()))}
 
 

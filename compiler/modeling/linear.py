@@ -8,7 +8,9 @@ from torch.autograd.function import once_differentiable
 
 # oneDNN's product. `F.linear` takes MKL's in float32, which leaves half of an AMD processor's vector width unused:
 # 90 GFLOP/s for 200 on one thread. Its call costs more than it saves on a few rows.
-_AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
+)
 MIN_ROWS = 16
 
 
@@ -29,7 +31,7 @@ class Linear(nn.Linear):
             and input.dtype == self.weight.dtype == torch.float32
             and input.numel() >= MIN_ROWS * self.in_features
             and not torch.is_autocast_enabled("cpu")
-            and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+            and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         )
 
 
