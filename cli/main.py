@@ -27,6 +27,7 @@ File = Annotated[Path, typer.Argument(help="An architecture file.", show_default
 
 
 Backend = Literal["auto", "eager"]
+MAX_SEED = 2**63 - 1
 Stage = Literal["tree", "graph", "canonical", "planned", "module"]
 
 
@@ -100,7 +101,7 @@ def compile(
         ),
     ] = None,
     backend: Annotated[Backend, typer.Option(help="What runs the programs.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights.", min=0, max=MAX_SEED)] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a folder that compile wrote before.")] = False,
     until: Annotated[
         Stage | None, typer.Option(help="Print this stage of the compilation and stop.", show_default=False)
@@ -163,7 +164,7 @@ def convert(
     file: File,
     source: Annotated[Path, typer.Option("--from", help="A Hugging Face BERT's folder.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Seed of the weights that the BERT lacks.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the weights that the BERT lacks.", min=0, max=MAX_SEED)] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a folder that compile wrote before.")] = False,
 ) -> None:
     """Compile a file with the weights of a BERT, wherever names and shapes agree."""
