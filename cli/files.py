@@ -13,7 +13,7 @@ from autobertc.dsl.checker import load
 from autobertc.dsl.errors import UserError
 from autobertc.dsl.parser import parse_tree
 from autobertc.dsl.printer import format_tree
-from autobertc.dsl.source import AbzError, Source
+from autobertc.dsl.source import MAX_ERRORS_SHOWN, AbzError, Source
 from autobertc.runtime.files import write_text
 from autobertc.runtime.scaling import Size, scale
 
@@ -21,8 +21,10 @@ from autobertc.runtime.scaling import Size, scale
 def load_checked(path: Path) -> Architecture:
     """The architecture of a file, its warnings and notes printed. Raises `AbzError`."""
     checked = load(path)
-    for diagnostic in checked.diagnostics:
+    for diagnostic in checked.diagnostics[:MAX_ERRORS_SHOWN]:
         complain(diagnostic)
+    if (hidden := len(checked.diagnostics) - MAX_ERRORS_SHOWN) > 0:
+        fail(f"… and {hidden} more warning{'s' if hidden > 1 else ''} and notes")
     return checked.architecture
 
 

@@ -83,6 +83,8 @@ def main() -> None:
 
     set_seed(0)
     model = AutoModelForMaskedLM.from_pretrained(folder, trust_remote_code=True)
+    # The tokenizer learnt fewer words from so little text than the architecture has room for.
+    model.resize_token_embeddings(len(load_tokenizer(folder)))
     print(f"loaded {type(model).__name__}: {model.num_parameters():,} parameters, {len(model.config.layers)} layers")
     print("masks filled before training:")
     fill(folder, model)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +25,11 @@ def _file_mode() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def _beside(path: Path) -> Path:
+    """A new name in the folder of `path`: known before anything is made, so that an interruption leaves nothing."""
+    return path.parent / f".autobertc-{secrets.token_hex(8)}.partial"
 
 
 def _make_parents(path: Path) -> list[Path]:
@@ -69,12 +74,11 @@ def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: the folder is not empty")
     if path.exists() and not path.is_dir():
         raise OutputError(f"cannot write {path}: it is a file, not a folder")
+    made: list[Path] = []
+    partial = _beside(path)
     try:
         made = _make_parents(path)
-        partial = Path(tempfile.mkdtemp(prefix=".autobertc-", suffix=".partial", dir=path.parent))
-    except OSError as error:
-        raise _fail(path, error) from error
-    try:
+        partial.mkdir(mode=0o700)
         yield partial
         _put(partial, path)
     except OSError as error:
@@ -100,10 +104,8 @@ def write_text(path: Path, text: str) -> None:
             return
         place = path.resolve()
         mode = place.stat().st_mode & 0o777 if place.exists() else _file_mode()
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=place.parent, prefix=".autobertc-", delete=False
-        ) as file:
-            partial = Path(file.name)
+        partial = _beside(place)
+        with partial.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
         partial.chmod(mode)
         partial.replace(place)

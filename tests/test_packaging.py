@@ -20,7 +20,9 @@ def _packages() -> set[str]:
     found = set()
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts[:-1]
-        if parts and parts[0] in NOT_INSTALLED or any(part.startswith((".", "__")) or "." in part for part in parts):
+        if parts and parts[0] in NOT_INSTALLED:
+            continue
+        if any(part.startswith("__") or "." in part for part in parts):
             continue
         if any((ROOT.joinpath(*parts[:depth]) / "pyvenv.cfg").exists() for depth in range(1, len(parts) + 1)):
             continue
@@ -48,7 +50,7 @@ def test_version() -> None:
 @pytest.mark.slow
 def test_wheel(tmp_path: Path) -> None:
     """It holds everything the program needs, and works where the sources are not."""
-    copy = tmp_path / "copy"
+    copy = tmp_path / "sources"
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
