@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from autobertc.compiler.passes import verified
-from autobertc.compiler.terms import Term, peel
+from autobertc.compiler.terms import Term, peel, pull_factors
 from autobertc.dsl.graph import Node, Program, count_uses, make_node, post_order
 from autobertc.dsl.ops.base import Add, MatMul
 from autobertc.dsl.types import DN, NN
@@ -76,9 +76,7 @@ class _Associator:
 
     def product(self, left: Node, right: Node) -> Node:
         """One product, stored as [N,D] and never as [D,N], its constant factor outside."""
-        x, y = peel(left), peel(right)
-        factor = {"sign": x.sign * y.sign, "power": x.power + y.power}
-        x, y = x.bare(), y.bare()
+        (x, y), factor = pull_factors([peel(left), peel(right)])
         turn = (x.type.rows, y.type.columns) == DN
         if turn:
             x, y = y.turned(), x.turned()
@@ -89,7 +87,7 @@ class _Associator:
         else:
             core = make_node("matmul", x.node(), y.node())
         whole = peel(core)
-        return whole.turned(turn).scaled(**factor).node()
+        return whole.turned(turn).scaled(*factor).node()
 
     def _low_rank_terms(self, term: Term) -> list[Term] | None:
         """A score product over D, or the terms of a sum of them: a map of low rank, cheaper never made."""

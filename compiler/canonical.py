@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from autobertc.compiler.passes import verified
-from autobertc.compiler.terms import Term
+from autobertc.compiler.terms import Term, pull_factors
 from autobertc.dsl.graph import Node, Program, count_uses, make_node, post_order
 from autobertc.dsl.ops.base import (
     Add,
@@ -124,10 +124,7 @@ class _Rewriter:
 
     def product(self, terms: list[Term]) -> Term:
         """The chain, in the orientation [N,D] or, where both have one type, in the lesser one."""
-        sign, power = 1, 0
-        for term in terms:
-            sign, power = sign * term.sign, power + term.power
-        terms = [term.bare() for term in terms]
+        terms, (sign, power) = pull_factors(terms)
         turned = [self.term(*term.turned()) for term in reversed(terms)]
         forward, backward = _orientation_key(terms), _orientation_key(turned)
         square = terms[0].type.rows == terms[-1].type.columns
@@ -151,9 +148,7 @@ class _Rewriter:
     def binary(self, op: ElementwiseBinary, operands: list[Term]) -> Term:
         sign, power = 1, 0
         if op.multilinear:
-            for term in operands:
-                sign, power = sign * term.sign, power + term.power
-            operands = [term.bare() for term in operands]
+            operands, (sign, power) = pull_factors(operands)
         turned = [self.term(*term.turned()) for term in operands]
         if op.commutative:
             operands, turned = sorted(operands, key=_sort_key), sorted(turned, key=_sort_key)

@@ -36,6 +36,8 @@ from autobertc.dsl.types import DD, DN, ND, NN, Type
 
 # Sequences are assumed this long where a cost depends on N and nothing says more.
 DEFAULT_LENGTH = 512
+# The most terms of a sum in one statement: Python's parser nests as deep as an expression is long.
+MAX_TERMS = 50
 # A call of functional.py in a torch form.
 HELPER = re.compile(r"\bops\.(\w+)")
 # A torch form whose operand stands alone between parentheses, where it needs none of its own.
@@ -158,14 +160,11 @@ class _Writer:
             self.lines.append(f"{name} = ops.select_{form}({name}, mask)")
 
     def _add(self, node: Node) -> None:
-        text = ""
-        for index, operand in enumerate(node.operands):
-            part = self.operand(operand)
-            if index and part.startswith("-"):
-                text += f" - {part[1:]}"
-            else:
-                text += f" + {part}" if index else part
-        self.define(node, "add", text)
+        parts = [self.operand(operand) for operand in node.operands]
+        self.define(node, "add", _sum(parts[:MAX_TERMS]))
+        name = self.names[node]
+        for start in range(MAX_TERMS, len(parts), MAX_TERMS):
+            self.lines.append(f"{name} = {_sum([name, *parts[start : start + MAX_TERMS]])}")
 
     def _matmul(self, node: Node) -> None:
         left, right = node.operands
@@ -246,6 +245,10 @@ class _Writer:
                 done.update(dict.fromkeys(part for value in attention.values for part in post_order(value)))
             done[node] = None
         return [node for node in done if not (self.fused and isinstance(node.op, Factor | Transpose))]
+
+
+def _sum(parts: list[str]) -> str:
+    return parts[0] + "".join(f" - {part[1:]}" if part.startswith("-") else f" + {part}" for part in parts[1:])
 
 
 def _joined(texts: list[str]) -> str:

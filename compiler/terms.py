@@ -12,6 +12,10 @@ from autobertc.dsl.graph import Node, make_node
 from autobertc.dsl.ops.base import Factor, Transpose
 from autobertc.dsl.types import Type
 
+# A factor beyond this power of D stays where it is: powers add up in products, and doubling would write a graph that
+# grows exponentially.
+MAX_POWER = 64
+
 ConstantFactor = tuple[int, int]
 """(sign, power): the constant sign * D^(-power/2)."""
 
@@ -38,16 +42,24 @@ class Term(NamedTuple):
     def turned(self, turn: bool = True) -> Term:
         return self._replace(transposed=self.transposed != turn)
 
-    def bare(self) -> Term:
-        """Without its factor."""
-        return self._replace(sign=1, power=0)
-
     def node(self) -> Node:
         """The value as a graph node: neg outside scale outside transpose outside the core."""
         node = make_node("transpose", self.core) if self.transposed else self.core
         for _ in range(self.power):
             node = make_node("scale", node)
         return make_node("neg", node) if self.sign < 0 else node
+
+
+def pull_factors(terms: list[Term]) -> tuple[list[Term], ConstantFactor]:
+    """The operands of a product, and the factor taken out of them: sign and power, or the sign alone of a very high
+    power."""
+    sign = 1
+    for term in terms:
+        sign *= term.sign
+    power = sum(term.power for term in terms)
+    if power > MAX_POWER:
+        return [term._replace(sign=1) for term in terms], (sign, 0)
+    return [term._replace(sign=1, power=0) for term in terms], (sign, power)
 
 
 def peel(node: Node) -> Term:

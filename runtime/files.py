@@ -92,7 +92,12 @@ def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; what a link points to, not the link. Raises `OutputError`."""
+    """Write a text file, UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; what a link points to, not the link. Raises `OutputError`."""
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder")
@@ -100,17 +105,18 @@ def write_text(path: Path, text: str) -> None:
     try:
         if path.exists() and not path.is_file():
             # /dev/stdout or a pipe: nothing may take its place.
-            path.write_text(text, encoding="utf-8", newline="\n")
+            path.write_bytes(data)
             return
         place = path.resolve()
         mode = place.stat().st_mode & 0o777 if place.exists() else _file_mode()
         partial = _beside(place)
-        with partial.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with partial.open("xb") as file:
+            file.write(data)
         partial.chmod(mode)
         partial.replace(place)
     except OSError as error:
         raise _fail(path, error) from error
     finally:
         if partial is not None:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()

@@ -46,12 +46,7 @@ def genome(folder: Path, text: str | bytes, name: str = "given.abz") -> Path:
         ("Q", "add({0}, {0})", "softmax({0} @ K.T) @ V"),
         ("softmax(Q @ K.T)", "matmul({0}, {0})", "{0} @ V"),
         ("softmax(Q @ K.T)", "softmax({0} + {0}.T) @ {0}", "{0} @ V"),
-        pytest.param(
-            "Q.T @ K",
-            "scale(matmul({0}, {0}))",
-            "V @ {0}",
-            marks=pytest.mark.xfail(run=False, reason="a factor's power is written as so many nodes: 2^64 here"),
-        ),
+        ("Q.T @ K", "scale(matmul({0}, {0}))", "V @ {0}"),
         ("Q", "cosine_similarity({0}, {0}) @ {0}", "{0}"),
     ],
 )
@@ -91,12 +86,11 @@ DEEP = {
     "sum": f"att: softmax(Q @ K.T) @ ({' + '.join(['Q', 'K'] * (DEPTH // 2))})",
     "sum-to-the-right": f"att: softmax(Q @ K.T) @ {'add(Q, ' * DEPTH}K{')' * DEPTH}",
     "products": f"let a = Q @ K.T\nlet b = softmax(V @ K.T)\natt: {' @ '.join(['a', 'b'] * (DEPTH // 2))}",
-    "cosines": f"att: softmax({'cosine_similarity(' * DEPTH}Q @ K.T{', Q @ K.T)' * DEPTH})",
     "parentheses": f"att: softmax(Q @ K.T) @ {'(' * DEPTH}V{')' * DEPTH}",
     "minus": f"att: softmax(Q @ K.T) @ {'-' * DEPTH}V",
     "transposed": f"att: softmax(Q @ K.T) @ {'(' * DEPTH}V{').T' * DEPTH}",
 }
-COMPILED = ("softmax", "sum", "products", "minus")
+COMPILED = ("softmax", "sum")
 
 
 @pytest.mark.parametrize("name", DEEP)
@@ -161,7 +155,7 @@ def test_long_files(name: str, tmp_path: Path) -> None:
     path = genome(tmp_path, LONG[name])
     done = autobertc_process("check", path, expect=int(name in WRONG), timeout=60)
     assert len(done.stdout) + len(done.stderr) < 20_000
-    if name in ("lets", "layers"):
+    if name == "layers":
         autobertc_process("fmt", path, timeout=60)
         autobertc_process("compile", path, "--until", "graph", timeout=60)
 

@@ -1,6 +1,11 @@
-"""Small architectures."""
+"""Small architectures, and where the library may put what it loads of them."""
 
 from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
 
 from command_line import HEADER
 
@@ -21,3 +26,13 @@ LAYERS = {
 def architecture(layers: str, header: str = HEADER) -> Architecture:
     """An architecture of named, or of given, layers."""
     return check(parse_tree(Source("tiny.abz", header + LAYERS.get(layers, layers)))).architecture
+
+
+@cache
+def keep_code_away() -> None:
+    """The library copies code that it loads from a folder: into a temporary place, not into the user's home."""
+    import transformers.dynamic_module_utils as library
+
+    place = tempfile.mkdtemp(prefix="autobertc-tests-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    library.HF_MODULES_CACHE = place

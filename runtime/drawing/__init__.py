@@ -24,7 +24,7 @@ def draw(architecture: Architecture, path: Path) -> None:
     The file appears whole or not at all; one architecture gives the same bytes each time. Long backbones are
     summarised and very large programs only named, so that the picture of any legal file is of bounded size.
 
-    Raises `ValueError` where the suffix is another, `OSError` where the file cannot be written.
+    Raises `ValueError` where the suffix is another, `OutputError` where the file cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a picture is one of {', '.join(SUFFIXES)}, not {path.suffix or path.name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -20,6 +19,8 @@ from matplotlib.patches import Circle, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
+
+from autobertc.runtime.files import write_bytes
 
 SUFFIXES = (".svg", ".png")
 _DPI, _MAX_PIXELS = 160.0, 4e7
@@ -150,9 +151,9 @@ class Canvas:
     def save(self, path: Path, width: float, height: float) -> None:
         """Write the picture, `width` by `height` points, in the suffix's format; equal pictures, equal bytes.
 
-        The file appears whole or not at all. Raises `OSError`.
+        The file appears whole or not at all. Raises `OutputError`.
         """
-        write_whole(path, self._render(path.suffix.lower(), width, height))
+        write_bytes(path, self._render(path.suffix.lower(), width, height))
 
     def _render(self, suffix: str, width: float, height: float) -> bytes:
         data = BytesIO()
@@ -175,16 +176,3 @@ class Canvas:
                 dpi = min(_DPI, 72 * (_MAX_PIXELS / (width * height)) ** 0.5)
                 figure.savefig(data, format="png", dpi=dpi)
         return data.getvalue()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside `path` and rename, so that nothing half-written is ever seen there. Raises `OSError`."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    file = beside.open("xb")
-    try:
-        with file:
-            file.write(data)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

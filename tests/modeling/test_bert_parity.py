@@ -57,9 +57,7 @@ def test_pre_training_logits_and_gradients(build, batch, output_logits):
     torch.testing.assert_close(found.seq_relationship_logits, expected.seq_relationship_logits)
     if output_logits:
         real = batch["attention_mask"].bool()
-        torch.testing.assert_close(
-            found.prediction_logits[real], expected.prediction_logits[real], rtol=0, atol=1e-5
-        )
+        torch.testing.assert_close(found.prediction_logits[real], expected.prediction_logits[real], rtol=0, atol=1e-5)
     else:
         assert found.prediction_logits is None
     expected.loss.backward()

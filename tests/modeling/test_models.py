@@ -137,9 +137,7 @@ def test_unusable_configurations(build, generated):
         config(layers=[{"type": "recurrent"}])
     with pytest.raises(ValueError, match="layer 1: kernel_size 4 is not odd"):
         config(layers=[{"type": "convolution", "kernel_size": 4}])
-    with pytest.raises(
-        ValueError, match=r"'attention_9' in this model \(there is: attention_1, attention_2\)"
-    ):
+    with pytest.raises(ValueError, match=r"'attention_9' in this model \(there is: attention_1, attention_2\)"):
         build("Model", layers=[{"type": "attention", "program": "attention_9"}])
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import architecture
+from tiny import architecture, keep_code_away
 
 from autobertc.runtime.emission import emit
 
 
 @pytest.fixture(autouse=True, scope="session")
-def modules_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The library copies code that it loads from a folder: here, not into the user's home."""
-    import transformers.dynamic_module_utils as library
-
-    with pytest.MonkeyPatch.context() as patch:
-        cache = tmp_path_factory.mktemp("modules")
-        patch.setattr(library, "HF_MODULES_CACHE", str(cache))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
+def modules_cache() -> None:
+    keep_code_away()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from autobertc.runtime.drawing.canvas import fit, text_width, wrap_code
 from autobertc.runtime.drawing.card import MAX_OPERATIONS, MAX_SLOTS
 from autobertc.runtime.drawing.layout import NODE_GAP, Layout, lay_out
 from autobertc.runtime.drawing.runs import describe_numbers, letter, summarize
+from autobertc.runtime.files import OutputError
 from tests.strategies import programs
 
 AUTOBERT_ZERO = """
@@ -152,9 +153,9 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 def test_failure_leaves_nothing(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     occupied = tmp_path / f"folder{suffix}"
     occupied.mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(OutputError):
         draw(repeated(ConvolutionLayer(3)), occupied)
-    with pytest.raises(OSError):
+    with pytest.raises(OutputError):
         draw(repeated(ConvolutionLayer(3)), tmp_path / "missing" / f"out{suffix}")
     before = tmp_path / f"before{suffix}"
     before.write_text("before")
@@ -163,7 +164,7 @@ def test_failure_leaves_nothing(tmp_path: Path, suffix: str, monkeypatch: pytest
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match="disk full"):
         draw(repeated(ConvolutionLayer(3)), before)
     assert before.read_text() == "before"
     assert sorted(tmp_path.iterdir()) == sorted([before, occupied])

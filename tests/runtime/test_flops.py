@@ -65,9 +65,7 @@ def test_autobert_zero_takes_less_than_bert() -> None:
     assert electra_flops(example("autobert-zero-base"), 128).total == 26_816_562_600
     for size in ("small", "base", "large"):
         for count in (electra_flops, plain_flops):
-            assert (
-                count(example(f"autobert-zero-{size}"), 128).total < count(example(f"bert-{size}"), 128).total
-            )
+            assert count(example(f"autobert-zero-{size}"), 128).total < count(example(f"bert-{size}"), 128).total
 
 
 @pytest.mark.parametrize(
@@ -121,8 +119,7 @@ def test_programs_as_planned(expression: str, expected: int) -> None:
 
 def test_linear_attention_grows_with_the_length() -> None:
     once, twice = (
-        program_flops("matmul(matmul(softmax(Q), softmax(transpose(K))), V)", True, length)
-        for length in (512, 1024)
+        program_flops("matmul(matmul(softmax(Q), softmax(transpose(K))), V)", True, length) for length in (512, 1024)
     )
     assert twice == 2 * once
 
@@ -191,10 +188,7 @@ def test_sharing_is_counted_once_however_deep() -> None:
     for _ in range(64):
         node = make_node("add", node, node)
     doubled = Architecture("doubled", SIZES, (AttentionLayer(Program(node)),))
-    extra = (
-        plain_flops(doubled, N, planned=False).attention
-        - plain_flops(one_layer("Q"), N, planned=False).attention
-    )
+    extra = plain_flops(doubled, N, planned=False).attention - plain_flops(one_layer("Q"), N, planned=False).attention
     assert extra == HEADS * 64 * N * D
 
 
@@ -216,8 +210,6 @@ def test_lengths_that_a_model_does_not_take(count, length: int) -> None:
 
 
 def test_counting_imports_no_torch() -> None:
-    program = (
-        "import sys; import autobertc.runtime.flops, autobertc.runtime.scaling; print('torch' in sys.modules)"
-    )
+    program = "import sys; import autobertc.runtime.flops, autobertc.runtime.scaling; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -109,9 +109,7 @@ def test_an_odd_number_of_layers_has_no_large_size() -> None:
 def test_hidden_1024_without_doubled_blocks(to: str, kernels: tuple[int, ...], first: int) -> None:
     """Doubling such layers silently, or for a second time, would be a guess."""
     architecture = Architecture("wide", Sizes(hidden=1024, heads=16), convolutions(*kernels))
-    with pytest.raises(
-        ValueError, match=f"layers from {first} on are not a block of two followed by the same"
-    ):
+    with pytest.raises(ValueError, match=f"layers from {first} on are not a block of two followed by the same"):
         scale(architecture, to)
 
 
