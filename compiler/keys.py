@@ -84,26 +84,26 @@ def keys(program: Program) -> Keys:
     """All keys of a program (in canonical form or not)."""
     canonical = canonicalise(program)
     functional = _hash(signatures(canonical)[0])
-    relabelled = None
-    if functional is not None:
-        hashes = [_hash(signature) for signature in signatures(canonical, relabelled=True)]
-        relabelled = min((key for key in hashes if key is not None), default=None)
+    hashes = [_hash(signature) for signature in signatures(canonical, relabelled=True)]
+    relabelled = min((key for key in hashes if key is not None), default=None)
     return Keys(canonical.key, functional, relabelled)
 
 
 def same_function(left: Program, right: Program, relabelled: bool = False) -> bool:
     """Whether two programs agree on the probes to nine digits: the confirmation of an equal functional key.
 
-    `relabelled` allows any exchange of the names of inputs. Programs whose values are not finite agree
-    with nothing.
+    `relabelled` allows any exchange of the names of inputs. Programs whose values are not finite agree with nothing.
     """
-    target = signatures(canonicalise(left), relabelled)[0]
-    if not all(np.isfinite(values).all() for values in target):
-        return False
-    for candidate in signatures(canonicalise(right), relabelled):
-        if all(
+    finite = [
+        signature
+        for signature in signatures(canonicalise(left), relabelled)
+        if all(np.isfinite(values).all() for values in signature)
+    ]
+    others = signatures(canonicalise(right), relabelled) if finite else []
+    return any(
+        all(
             np.abs(a - b).max() <= RELATIVE_TOLERANCE * max(np.abs(a).max(), np.abs(b).max())
-            for a, b in zip(target, candidate, strict=True)
-        ):
-            return True
-    return False
+            for a, b in zip(finite[0], other, strict=True)
+        )
+        for other in others
+    )

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from autobertc.compiler.eager import lower, lower_naively
 from autobertc.compiler.modeling import functional as ops
 from autobertc.compiler.reference import evaluate_all
-from autobertc.dsl.graph import Node, Program, make_node, post_order
+from autobertc.dsl.graph import Node, Program, make_node, post_order, print_program
 from autobertc.dsl.ops.base import (
     Elementwise,
     ElementwiseBinary,
@@ -141,9 +141,17 @@ def node_gradients(program: Program, inputs: Tensors, cotangent: torch.Tensor) -
 
 
 def backward_magnitudes(
-    program: Program, values: dict[Node, torch.Tensor], gradients: dict[Node, torch.Tensor], head_dim: int
+    program: Program,
+    values: dict[Node, torch.Tensor],
+    forward: dict[Node, torch.Tensor],
+    gradients: dict[Node, torch.Tensor],
+    head_dim: int,
 ) -> dict[str, torch.Tensor]:
-    """For each input's gradient the largest term summed into it, followed back through the whole backward pass."""
+    """For each input's gradient the largest term summed into it, followed back through the whole backward pass.
+
+    Factors that the backward pass takes from the forward pass count with the terms summed into them, `forward`: a fused
+    form computes them again, an attention weight from its score and the logarithm of their sum.
+    """
     nodes = list(post_order(program.root))
     terms = {node: torch.zeros_like(values[node]) for node in nodes}
     terms[program.root] = gradients[program.root].abs()
@@ -157,12 +165,12 @@ def backward_magnitudes(
         elif isinstance(op, Transpose):
             parts = [given.mT]
         elif isinstance(op, MatMul):
-            x, y = (operand.abs() for operand in operands)
+            x, y = (forward[operand] for operand in node.operands)
             parts = [_product(given, y.mT), _product(x.mT, given)]
         elif isinstance(op, Elementwise | ElementwiseBinary):
             parts = [given * derivative.abs() for derivative in _derivatives(op, operands)]
         elif isinstance(op, Rowwise) and op.is_map:
-            parts = [values[node] * (given + _sum_size(values[node] * given))]
+            parts = [forward[node] * (given + _sum_size(forward[node] * given))]
         elif isinstance(op, Rowwise):
             parts = [_unit_terms(operands[0], given)]
         elif isinstance(op, Pairwise) and op.definition:
@@ -246,7 +254,14 @@ def _compare(label: str, got, oracle, plain, noise, terms, dtype: torch.dtype, r
 
 def check(program: Program, case: Case, function: Callable[..., torch.Tensor], report: Report | None = None) -> Report:
     """Compare a function of padded batches with the oracle, values and gradients, sequence by sequence."""
-    report = report or Report()
+    try:
+        return _check(program, case, function, report or Report())
+    except AssertionError as error:
+        error.add_note(f"{print_program(program)}{case}")
+        raise
+
+
+def _check(program: Program, case: Case, function: Callable[..., torch.Tensor], report: Report) -> Report:
     names = program.inputs
     inputs = case.tensors(names)
     mask = case.mask_tensor()
@@ -289,10 +304,11 @@ def check(program: Program, case: Case, function: Callable[..., torch.Tensor], r
             noises.append(run(plain, moved, None, given.double()))
         got, want = result[index][:, real], values[program.root]
         noise = max(float((moved - want).abs().amax()) for moved, _ in noises)
-        size = forward_magnitudes(program, values, case.head_dim)[program.root]
+        forward = forward_magnitudes(program, values, case.head_dim)
+        size = forward[program.root]
         _compare("value", got, want, plain_result, noise, size, case.dtype, report)
         skipped = near_rows(program, values, eps)
-        sizes = backward_magnitudes(program, values, all_gradients, case.head_dim)
+        sizes = backward_magnitudes(program, values, forward, all_gradients, case.head_dim)
         for position, name in enumerate(names):
             if name in skipped:
                 report.near_rows += 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import fuzz
 
 from autobertc.dsl.parser import parse_expression, parse_tree
 from autobertc.dsl.printer import format_expression, format_tree
@@ -150,7 +151,7 @@ FILES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@fuzz(300)
 @given(FILES)
 def test_random_files_keep_their_meaning_and_their_comments(text: str) -> None:
     formatted = checked_format(text)  # the comments and their order are a part of the tree

@@ -7,8 +7,9 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import fuzz
 
 from autobertc.dsl.parser import parse_expression, parse_tree
 from autobertc.dsl.printer import format_tree
@@ -222,7 +223,7 @@ def survives(text: str) -> None:
         parse_tree(Source("fuzz.abz", format_tree(file)))
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@fuzz(150)
 @given(st.binary(max_size=200))
 def test_random_bytes(data: bytes) -> None:
     survives(data.decode("latin-1").replace("$", ""))
@@ -246,7 +247,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@fuzz(400)
 @given(st.lists(PIECES, max_size=40).map(" ".join))
 def test_random_tokens(text: str) -> None:
     survives(text)
