@@ -32,7 +32,7 @@ from autobertc.dsl.ops.base import (
     Rowwise,
     Transpose,
 )
-from autobertc.dsl.types import DD, DN, ND, NN, Type
+from autobertc.dsl.types import DN, ND, NN
 
 # Sequences are assumed this long where a cost depends on N and nothing says more.
 DEFAULT_LENGTH = 512
@@ -167,27 +167,13 @@ class _Writer:
             self.lines.append(f"{name} = {_sum([name, *parts[start : start + MAX_TERMS]])}")
 
     def _matmul(self, node: Node) -> None:
-        left, right = node.operands
-        x, y = self.operand(left, atom=True), self.operand(right, atom=True)
-        if self.fused and DD in (left.type, right.type, node.type):
-            text = f"ops.wide_matmul({x}, {y})"
-            self.define(node, "torch.matmul", text if node.type == DD else f"{text}.to({self._dtype()})")
-        else:
-            self.define(node, "torch.matmul", f"torch.matmul({x}, {y})")
-
-    def _dtype(self) -> str:
-        return next(name for node, name in self.names.items() if isinstance(node.op, Input)) + ".dtype"
+        left, right = (self.operand(operand, atom=True) for operand in node.operands)
+        call = "ops.wide_matmul" if self.fused else "torch.matmul"
+        self.define(node, "torch.matmul", f"{call}({left}, {right})")
 
     def _pairwise(self, node: Node, op: Pairwise) -> None:
-        types: tuple[Type, ...] = (node.type, *(operand.type for operand in node.operands))
-        wide = self.fused and DD in types
         texts = [self.operand(operand, atom=True) for operand in node.operands]
-        if wide:
-            texts = [f"ops.widen({text})" for text in texts]
-        text = op.torch.format(*texts)
-        if wide and node.type != DD:
-            text = f"({text}).to({self._dtype()})"
-        self.define(node, _call_name(op.torch), text)
+        self.define(node, _call_name(op.torch), op.torch.format(*texts))
 
     def _rowwise(self, node: Node, op: Rowwise) -> None:
         if node in self.attentions:
@@ -218,7 +204,7 @@ class _Writer:
             f"ops.attention({_joined([self.term(term) for term in attention.queries])}, "
             f"{_joined([self.term(term) for term in attention.keys])}, "
             f"{_joined([self.operand(value) for value in values])}, "
-            f"mask, dropout_p, {_constant(*attention.factor)})"
+            f"mask, dropout_p, {_constant(*attention.factor)}, dtype)"
         )
         call = "scaled_dot_product_attention"
         if len(values) == 1:
@@ -276,11 +262,15 @@ def _write_function(
     for node in writer.order():
         if node in needed and not isinstance(node.op, Input):
             writer.write(node)
-    result = writer.operand(program.root)
+    results = [writer.operand(program.root, atom=fused)]
     if kept_map is not None:
-        result += f", {writer.names[kept_map]}"
+        results.append(writer.names[kept_map])
+    result = ", ".join(f"{value}.to(dtype)" for value in results) if fused else results[0]
     body = [f'"""{title}"""']
-    body += [f"{value} = ops.select_rows({value}, mask)" for value in inputs]
+    if fused:
+        body.append(f"dtype = {inputs[0]}.dtype")
+    widened = "ops.widen({})" if fused else "{}"
+    body += [f"{value} = ops.select_rows({widened.format(value)}, mask)" for value in inputs]
     if any("head_dim" in line for line in [*writer.lines, result]):
         body.append(f"head_dim = {inputs[0]}.shape[-1]")
     body += [*writer.lines, f"return {result}"]

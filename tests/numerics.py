@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -72,16 +73,29 @@ def _sum_size(x: torch.Tensor) -> torch.Tensor:
     return x.square().sum(dim=-1, keepdim=True).sqrt()
 
 
+def _evaluate(op, operands: list[torch.Tensor]) -> torch.Tensor:
+    names = {f"x{index}": operand for index, operand in enumerate(operands)}
+    return eval(op.torch.format(*names), {"torch": torch, "F": F, "ops": ops, **names})
+
+
 def _derivatives(op, operands: list[torch.Tensor]) -> list[torch.Tensor]:
     """The elementwise derivatives of an operation."""
     leaves = [value.clone().requires_grad_() for value in operands]
-    names = {"torch": torch, "F": F, "ops": ops, "x0": leaves[0], "x1": leaves[-1]}
-    result = eval(op.torch.format("x0", "x1"), names)
-    return list(torch.autograd.grad(result.sum(), leaves))
+    return list(torch.autograd.grad(_evaluate(op, leaves).sum(), leaves))
 
 
-def forward_magnitudes(program: Program, values: dict[Node, torch.Tensor], head_dim: int) -> dict[Node, torch.Tensor]:
-    """For each value the largest term summed into it or, to first order, into what it is computed from."""
+def _moved(operands: list[torch.Tensor], given: list[torch.Tensor], eps: float) -> list[list[torch.Tensor]]:
+    """The operands moved by rounding errors of their sizes: not by derivatives, which miss kinks and squares of 0."""
+    return [
+        [value + sign * eps * size for value, sign, size in zip(operands, signs, given, strict=True)]
+        for signs in product((-1, 0, 1), repeat=len(operands))
+    ]
+
+
+def forward_magnitudes(
+    program: Program, values: dict[Node, torch.Tensor], head_dim: int, eps: float
+) -> dict[Node, torch.Tensor]:
+    """For each value the largest term summed into it, or into what it is computed from."""
     terms: dict[Node, torch.Tensor] = {}
     for node in post_order(program.root):
         given = [terms[operand] for operand in node.operands]
@@ -96,8 +110,8 @@ def forward_magnitudes(program: Program, values: dict[Node, torch.Tensor], head_
         elif isinstance(op, MatMul):
             term = _product(*given)
         elif isinstance(op, Elementwise | ElementwiseBinary):
-            moved = [part * slope.abs() for part, slope in zip(given, _derivatives(op, operands), strict=True)]
-            term = torch.stack(moved).amax(dim=0)
+            value_moved = [(_evaluate(op, moved) - values[node]).abs() / eps for moved in _moved(operands, given, eps)]
+            term = torch.stack(value_moved).amax(dim=0)
         elif isinstance(op, Rowwise) and op.is_map:
             term = value * (given[0] + _sum_size(value * given[0]))
         elif isinstance(op, Rowwise):
@@ -127,8 +141,7 @@ def node_gradients(program: Program, inputs: Tensors, cotangent: torch.Tensor) -
         elif isinstance(op, MatMul):
             value = torch.matmul(*operands)
         else:
-            names = {f"x{index}": operand for index, operand in enumerate(operands)}
-            value = eval(op.torch.format(*names), {"torch": torch, "F": F, "ops": ops, **names})
+            value = _evaluate(op, operands)
         values[node] = value
     nodes = list(values)
     gradients = torch.autograd.grad(
@@ -146,12 +159,14 @@ def backward_magnitudes(
     forward: dict[Node, torch.Tensor],
     gradients: dict[Node, torch.Tensor],
     head_dim: int,
+    dtype: torch.dtype,
 ) -> dict[str, torch.Tensor]:
     """For each input's gradient the largest term summed into it, followed back through the whole backward pass.
 
     Factors that the backward pass takes from the forward pass count with the terms summed into them, `forward`: a fused
     form computes them again, an attention weight from its score and the logarithm of their sum.
     """
+    eps = torch.finfo(dtype).eps
     nodes = list(post_order(program.root))
     terms = {node: torch.zeros_like(values[node]) for node in nodes}
     terms[program.root] = gradients[program.root].abs()
@@ -168,19 +183,33 @@ def backward_magnitudes(
             x, y = (forward[operand] for operand in node.operands)
             parts = [_product(given, y.mT), _product(x.mT, given)]
         elif isinstance(op, Elementwise | ElementwiseBinary):
-            parts = [given * derivative.abs() for derivative in _derivatives(op, operands)]
+            slopes = _derivatives(op, operands)
+            around = [
+                _derivatives(op, moved) for moved in _moved(operands, [forward[below] for below in node.operands], eps)
+            ]
+            # The library's own derivative in the tested dtype, whose terms may cancel (softsign's do).
+            around += [
+                [slope.double() for slope in _derivatives(op, [(x * (1 + ulps * eps)).to(dtype) for x in operands])]
+                for ulps in range(-3, 4)
+            ]
+            parts = [
+                given * (slope.abs() + torch.stack([(near[index] - slope).abs() / eps for near in around]).amax(dim=0))
+                for index, slope in enumerate(slopes)
+            ]
         elif isinstance(op, Rowwise) and op.is_map:
             parts = [forward[node] * (given + _sum_size(forward[node] * given))]
         elif isinstance(op, Rowwise):
-            parts = [_unit_terms(operands[0], given)]
+            parts = [_unit_terms(operands[0], given, forward[node.operands[0]])]
         elif isinstance(op, Pairwise) and op.definition:
             x, y = (F.normalize(operand, dim=-1, eps=1e-8) for operand in operands)
             parts = [
-                _unit_terms(operands[0], _product(given, y.abs())),
-                _unit_terms(operands[1], _product(given.mT, x.abs())),
+                _unit_terms(operands[0], _product(given, y.abs()), forward[node.operands[0]]),
+                _unit_terms(operands[1], _product(given.mT, x.abs()), forward[node.operands[1]]),
             ]
         else:
-            # A distance: |x - y| / d is at most 1.
+            # A distance: |x - y| / d is at most 1, and as uncertain as the rows are large beside d.
+            rows, columns = (_sum_size(forward[below]) for below in node.operands)
+            given = given * (1 + (rows + columns.mT) / values[node].clamp_min(1e-300))
             parts = [
                 _sum_size(given).expand_as(operands[0]),
                 _sum_size(given.mT).expand_as(operands[1]),
@@ -190,10 +219,12 @@ def backward_magnitudes(
     return {node.op.name: terms[node] for node in nodes if isinstance(node.op, Input)}
 
 
-def _unit_terms(x: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+def _unit_terms(x: torch.Tensor, given: torch.Tensor, size: torch.Tensor | None = None) -> torch.Tensor:
+    """Terms of the derivative of a unit row, with x as uncertain as its `size`."""
     norm = x.norm(dim=-1, keepdim=True).clamp_min(1e-8)
     rows = (x / norm).abs()
-    return (given + rows * _sum_size(rows * given)) / norm
+    terms = (given + rows * _sum_size(rows * given)) / norm
+    return terms if size is None else terms * (1 + _sum_size(size) / norm)
 
 
 def near_rows(program: Program, values: dict[Node, torch.Tensor], eps: float) -> set[str]:
@@ -304,11 +335,11 @@ def _check(program: Program, case: Case, function: Callable[..., torch.Tensor], 
             noises.append(run(plain, moved, None, given.double()))
         got, want = result[index][:, real], values[program.root]
         noise = max(float((moved - want).abs().amax()) for moved, _ in noises)
-        forward = forward_magnitudes(program, values, case.head_dim)
+        forward = forward_magnitudes(program, values, case.head_dim, eps)
         size = forward[program.root]
         _compare("value", got, want, plain_result, noise, size, case.dtype, report)
         skipped = near_rows(program, values, eps)
-        sizes = backward_magnitudes(program, values, forward, all_gradients, case.head_dim)
+        sizes = backward_magnitudes(program, values, forward, all_gradients, case.head_dim, case.dtype)
         for position, name in enumerate(names):
             if name in skipped:
                 report.near_rows += 1

@@ -4,7 +4,8 @@ Padding: `mask` is None or `[batch, N]`, True for real tokens. Every value of a 
 and columns (selected, not multiplied), so a contraction over the sequence sees real tokens only, on both operands,
 forward and backward.
 
-Statistics, normalisers and `[D, D]` states are computed in float32 at least.
+Programs compute in float32 at least: in float16 a product that meets its scale late, or another order of products,
+would overflow where the program as written does not. Only the library's attention runs in the dtype of the inputs.
 """
 
 import math
@@ -95,12 +96,22 @@ def _in_query_blocks(attend: Callable[..., Tensor], query: Tensor, rows: int) ->
     return torch.cat(blocks, dim=-2)
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float, scale: float) -> Tensor:
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout_p: float,
+    scale: float,
+    dtype: torch.dtype,
+) -> Tensor:
     """softmax(scale * query key^T) value, no attention weights kept, dropout on the weights.
 
     Shapes: query and key `[batch, heads, N, E]`, value `[batch, heads, N, C]`, result like value. The weights of a
-    sequence with no real token see its zeroed values only, so the result there is 0.
+    sequence with no real token see its zeroed values only, so the result there is 0. The library gets its operands in
+    `dtype`; the result is float32 at least.
     """
+    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     columns = None if mask is None else (mask | ~mask.any(dim=-1, keepdim=True))[:, None, None, :]
     # Unequal widths would send the library to a form that keeps the weights.
     width = max(query.shape[-1], value.shape[-1])
@@ -117,4 +128,4 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dr
         result = _in_query_blocks(attend, query, max(1, BLOCK_ELEMENTS * length // weights))
     else:
         result = attend(query)
-    return result if width == value.shape[-1] else result[..., : value.shape[-1]]
+    return widen(result if width == value.shape[-1] else result[..., : value.shape[-1]])

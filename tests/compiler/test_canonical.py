@@ -144,8 +144,9 @@ def test_the_form_has_the_value_of_the_program(program):
     if not np.isfinite(plain).all():
         return
     values = oracle(program, {name: torch.from_numpy(value) for name, value in inputs.items()})
-    size = float(forward_magnitudes(program, values, 16)[program.root].amax())
-    budget = 2 * (np.abs(plain - exact).max() + np.finfo(np.float64).eps * size)
+    eps = float(np.finfo(np.float64).eps)
+    size = float(forward_magnitudes(program, values, 16, eps)[program.root].amax())
+    budget = 2 * (np.abs(plain - exact).max() + eps * size)
     assert np.abs(found - exact).max() <= budget
 
 

@@ -69,16 +69,17 @@ def test_the_source_reads_like_the_program():
     assert lowered.source.split("\n\n\n")[0] == (
         "def mix(Q, K, mask, dropout_p):\n"
         '    """The program."""\n'
-        "    Q = select_rows(Q, mask)\n"
-        "    K = select_rows(K, mask)\n"
+        "    dtype = Q.dtype\n"
+        "    Q = select_rows(widen(Q), mask)\n"
+        "    K = select_rows(widen(K), mask)\n"
         "    head_dim = Q.shape[-1]\n"
         "    logsigmoid_1 = F.logsigmoid(K)\n"
         "    logsigmoid_1 = select_rows(logsigmoid_1, mask)\n"
         "    add_1 = Q + K\n"
-        "    matmul_1 = attention(Q, logsigmoid_1, add_1, mask, dropout_p, -(head_dim**-0.5))\n"
-        "    return matmul_1"
+        "    matmul_1 = attention(Q, logsigmoid_1, add_1, mask, dropout_p, -(head_dim**-0.5), dtype)\n"
+        "    return matmul_1.to(dtype)"
     )
-    assert lowered.helpers == ("attention", "dropout", "masked_softmax", "select_rows")
+    assert lowered.helpers == ("attention", "dropout", "masked_softmax", "select_rows", "wide_matmul", "widen")
     assert lowered.map_name == "mix_with_map"
 
 
@@ -141,6 +142,14 @@ def test_states_are_wide(text):
     assert result.isfinite().all() and result.dtype == torch.float16
     state = functional.wide_matmul(inputs[0].mT, inputs[0])
     assert state.dtype == torch.float32 and bool((state == 8192 * 16.0).all())
+
+
+def test_a_factor_moved_behind_a_product_does_not_overflow():
+    """scale(Q) @ scale(K)^T is 3600 here; Q @ K^T, before the scale, would leave float16."""
+    program = check_expression("softsign(scale(Q) @ scale(K).T) @ V")
+    inputs = [torch.full((1, 1, 4, 64), size, dtype=torch.float16) for size in (60.0, 60.0, 1.0)]
+    result = compiled(lower(program, "f", "f").source, "f")(*inputs, None, 0.0)
+    assert torch.allclose(result.float(), torch.tensor(4 * 3600 / 3601), rtol=1e-3)
 
 
 def test_a_naive_program_has_a_statement_per_node():
