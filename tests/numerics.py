@@ -78,10 +78,12 @@ def _evaluate(op, operands: list[torch.Tensor]) -> torch.Tensor:
     return eval(op.torch.format(*names), {"torch": torch, "F": F, "ops": ops, **names})
 
 
-def _derivatives(op, operands: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The elementwise derivatives of an operation."""
+def _derivatives(op, operands: list[torch.Tensor], weight: float = 1.0) -> list[torch.Tensor]:
+    """The elementwise derivatives of an operation, taken with an incoming gradient of `weight`."""
     leaves = [value.clone().requires_grad_() for value in operands]
-    return list(torch.autograd.grad(_evaluate(op, leaves).sum(), leaves))
+    result = _evaluate(op, leaves)
+    gradients = torch.autograd.grad(result, leaves, torch.full_like(result, weight))
+    return [gradient.double() / weight for gradient in gradients]
 
 
 def _moved(operands: list[torch.Tensor], given: list[torch.Tensor], eps: float) -> list[list[torch.Tensor]]:
@@ -187,10 +189,10 @@ def backward_magnitudes(
             around = [
                 _derivatives(op, moved) for moved in _moved(operands, [forward[below] for below in node.operands], eps)
             ]
-            # The library's own derivative in the tested dtype, whose terms may cancel (softsign's do).
+            # The library's own derivative in the tested dtype: its terms may cancel, as softsign's do, or seem to,
+            # where the incoming gradient is 1.
             around += [
-                [slope.double() for slope in _derivatives(op, [(x * (1 + ulps * eps)).to(dtype) for x in operands])]
-                for ulps in range(-3, 4)
+                _derivatives(op, [value.to(dtype) for value in operands], weight=1 + count / 8) for count in range(8)
             ]
             parts = [
                 given * (slope.abs() + torch.stack([(near[index] - slope).abs() / eps for near in around]).amax(dim=0))
