@@ -13,7 +13,7 @@ from autobertc.compiler.eager import plan
 from autobertc.compiler.module_text import module_text
 from autobertc.dsl.architecture import Architecture, print_architecture
 from autobertc.dsl.errors import UserError
-from autobertc.dsl.graph import Program, verify
+from autobertc.dsl.graph import Program
 from autobertc.dsl.parser import parse_tree
 from autobertc.dsl.printer import format_tree
 from autobertc.dsl.source import Source
@@ -38,8 +38,6 @@ def print_stage(path: Path, stage: str) -> None:
             changes[program] = canonicalise(program)
         elif stage == "planned":
             changes[program] = _planned(program, architecture)
-    for program in changes.values():
-        verify(program)
     printed = architecture.map_programs(changes) if changes else architecture
     typer.echo(print_architecture(printed), nl=False)
 

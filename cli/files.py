@@ -106,6 +106,4 @@ def show_file(path: Path, output: Path) -> None:
         draw(architecture, output)
     except ValueError as error:
         raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror or error}") from error
     typer.echo(f"wrote {output}")

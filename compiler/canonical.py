@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from autobertc.compiler.passes import verified
 from autobertc.compiler.terms import Term, pull_factors
-from autobertc.dsl.graph import Node, Program, count_uses, make_node, post_order
+from autobertc.dsl.graph import Node, Program, count_uses, fold, make_node, post_order
 from autobertc.dsl.ops.base import (
     Add,
     Elementwise,
@@ -56,6 +56,13 @@ class _Value:
 
 def _sort_key(term: Term) -> tuple[bytes, bool, int, int]:
     return term.core.digest, term.transposed, term.power, -term.sign
+
+
+def _by_parity(op: Elementwise | Rowwise, operand: Term) -> tuple[int, Term]:
+    """The sign that f(-x) = -f(x) or f(x) takes out of an operand, and the operand without its minus."""
+    if op.parity is None or operand.sign > 0:
+        return 1, operand
+    return (-1 if op.parity == "odd" else 1), operand.scaled(sign=-1)
 
 
 def _orientation_key(terms: Sequence[Term]) -> tuple[tuple[bytes, bool, int, int], ...]:
@@ -135,9 +142,7 @@ class _Rewriter:
         return self.term(node, turn, sign, power)
 
     def elementwise(self, op: Elementwise, operand: Term) -> Term:
-        sign, inner = 1, operand
-        if op.parity is not None and operand.sign < 0:
-            sign, inner = (-1 if op.parity == "odd" else 1), operand.scaled(sign=-1)
+        sign, inner = _by_parity(op, operand)
         turn = inner.type == DN or (inner.type.rows == inner.type.columns and inner.transposed)
         inner = self.term(*inner.turned(turn))
         node = make_node(op, inner.node())
@@ -160,9 +165,7 @@ class _Rewriter:
         return self.term(node, turn, sign, power)
 
     def rowwise(self, op: Rowwise, operand: Term) -> Term:
-        sign = 1
-        if op.parity is not None and operand.sign < 0:
-            sign, operand = (-1 if op.parity == "odd" else 1), operand.scaled(sign=-1)
+        sign, operand = _by_parity(op, operand)
         return self.term(make_node(op, operand.node()), sign=sign)
 
     def pairwise(self, op: Pairwise, operands: list[Term]) -> Term:
@@ -200,14 +203,14 @@ class _Rewriter:
         raise TypeError(f"{op.name}: the canonical form has no rule for a {type(op).__name__}")
 
 
-def _expand_definitions(root: Node) -> Node:
-    """Every operation that has a definition replaced by it."""
-    values: dict[Node, Node] = {}
-    for node in post_order(root):
-        operands = [values[operand] for operand in node.operands]
+def expand_definitions(root: Node) -> Node:
+    """The expression with every operation that has a definition (a cosine) replaced by it."""
+
+    def rebuild(node: Node, operands: list[Node]) -> Node:
         definition = node.op.definition if isinstance(node.op, Pairwise) else None
-        values[node] = definition(make_node, *operands) if definition else make_node(node.op, *operands)
-    return values[root]
+        return definition(make_node, *operands) if definition else make_node(node.op, *operands)
+
+    return fold([root], rebuild)[root]
 
 
 def _rewrite_once(root: Node) -> Node:
@@ -225,7 +228,7 @@ def _rewrite_once(root: Node) -> Node:
 
 def canonical_root(root: Node) -> Node:
     """The canonical form of an expression. Idempotent, deterministic, linear in the size of the graph."""
-    node = _expand_definitions(root)
+    node = expand_definitions(root)
     for _ in range(MAX_ROUNDS):
         again = _rewrite_once(node)
         if again is node:

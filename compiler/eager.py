@@ -207,12 +207,10 @@ class _Writer:
             f"mask, dropout_p, {_constant(*attention.factor)}, dtype)"
         )
         call = "scaled_dot_product_attention"
-        if len(values) == 1:
-            self.define(node, call, text)
-        else:
+        if len(values) > 1:
             self.define(weights, call, text)
-            self._attention_product(node)
-            return True
+            return self._attention_product(node)
+        self.define(node, call, text)
         self._select_rows(node)
         return True
 

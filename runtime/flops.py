@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from autobertc.compiler.canonical import expand_definitions
 from autobertc.compiler.eager import plan
 from autobertc.dsl.architecture import Architecture, AttentionLayer, ConvolutionLayer, Sizes
-from autobertc.dsl.graph import Node, Program, fold, make_node, post_order
+from autobertc.dsl.graph import Node, Program, post_order
 from autobertc.dsl.ops.base import Factor, MatMul, Pairwise, Rowwise, Transpose
 from autobertc.dsl.types import NN
 
@@ -152,23 +153,13 @@ def _count(architecture: Architecture, length: int, convention: _Convention, pla
 def _program(program: Program, sizes: Sizes, length: int, convention: _Convention) -> int:
     """One program on all heads."""
     dimensions = {"N": length, "D": sizes.head_dim}
-    root = _see_through(program.root)
+    root = expand_definitions(program.root)
     counted = _outermost_factors(root)
     return sizes.heads * sum(
         _node(node, dimensions, convention.dropout)
         for node in post_order(root)
         if not isinstance(node.op, Factor) or node in counted
     )
-
-
-def _see_through(root: Node) -> Node:
-    """The expression with every operation that has a definition (a cosine) replaced by it."""
-
-    def rebuild(node: Node, operands: list[Node]) -> Node:
-        definition = node.op.definition if isinstance(node.op, Pairwise) else None
-        return definition(make_node, *operands) if definition else make_node(node.op, *operands)
-
-    return fold([root], rebuild)[root]
 
 
 def _outermost_factors(root: Node) -> set[Node]:

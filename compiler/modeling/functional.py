@@ -79,7 +79,7 @@ def wide_matmul(x: Tensor, y: Tensor) -> Tensor:
     x, y = widen(x), widen(y)
     if torch.is_autocast_enabled(x.device.type):
         with torch.autocast(x.device.type, enabled=False):
-            return torch.matmul(widen(x), widen(y))
+            return torch.matmul(x, y)
     return torch.matmul(x, y)
 
 
