@@ -114,20 +114,26 @@ def is_score_product(node: Node) -> bool:
     return isinstance(node.op, MatMul) and node.type == NN and node.operands[0].type.columns == "D"
 
 
-@verified
-def associate(program: Program, length: int, head_dim: int) -> Program:
-    """The canonical program with every product binary, ordered for N = `length` and D = `head_dim`."""
+def associate_roots(roots: Sequence[Node], length: int, head_dim: int) -> list[Node]:
+    """Canonical expressions that share values, with every product binary, ordered for N = `length` and D = `head_dim`."""
     associator = _Associator({"N": length, "D": head_dim}, {})
-    root = program.root
+    nodes = list(roots)
     for _ in range(2):
         # The second round sees the sums that the first one built, with their uses.
-        associator.uses = count_uses(root)
+        associator.uses = count_uses(*nodes)
         values: dict[Node, Node] = {}
-        for node in post_order(root):
+        for node in post_order(*nodes):
             operands = [values[operand] for operand in node.operands]
             if isinstance(node.op, MatMul):
                 values[node] = associator.chain(operands)
             else:
                 values[node] = make_node(node.op, *operands)
-        root = values[root]
+        nodes = [values[node] for node in nodes]
+    return nodes
+
+
+@verified
+def associate(program: Program, length: int, head_dim: int) -> Program:
+    """The canonical program with every product binary, ordered for N = `length` and D = `head_dim`."""
+    (root,) = associate_roots([program.root], length, head_dim)
     return Program(root, program.spans)

@@ -13,7 +13,7 @@ transpose, and a factor in and out of a contraction, see the same tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from autobertc.compiler.passes import verified
@@ -31,6 +31,7 @@ from autobertc.dsl.ops.base import (
     Rowwise,
     Transpose,
 )
+from autobertc.dsl.ops.calculus import Broadcast, Leaf, PairGradient, PairSum, Reduction
 from autobertc.dsl.types import DN
 
 MAX_ROUNDS = 100
@@ -168,6 +169,13 @@ class _Rewriter:
         sign, operand = _by_parity(op, operand)
         return self.term(make_node(op, operand.node()), sign=sign)
 
+    def statistic(self, op: Broadcast | Reduction, operand: Term) -> Term:
+        """Sums over rows, and their broadcast: factors move out."""
+        if isinstance(op, Reduction) and op.kind != "sum":
+            return Term(make_node(op, operand.node()))
+        inner = Term(operand.core, operand.transposed)
+        return Term(make_node(op, inner.node()), sign=operand.sign, power=operand.power)
+
     def pairwise(self, op: Pairwise, operands: list[Term]) -> Term:
         left, right = operands
         swapped = _sort_key(right) < _sort_key(left)
@@ -182,7 +190,7 @@ class _Rewriter:
     def rewrite(self, node: Node, operands: list[_Value]) -> _Value:
         """The value of a node from the values of its operands."""
         op = node.op
-        if isinstance(op, Input):
+        if isinstance(op, Input | Leaf):
             return _Value(Term(node))
         if isinstance(op, Factor):
             (value,) = operands
@@ -200,6 +208,10 @@ class _Rewriter:
             return _Value(self.rowwise(op, terms[0]))
         if isinstance(op, Pairwise) and op.definition is None:
             return _Value(self.pairwise(op, terms))
+        if isinstance(op, Broadcast | Reduction):
+            return _Value(self.statistic(op, terms[0]))
+        if isinstance(op, PairSum | PairGradient):
+            return _Value(Term(make_node(op, *(term.node() for term in terms))))
         raise TypeError(f"{op.name}: the canonical form has no rule for a {type(op).__name__}")
 
 
@@ -213,28 +225,33 @@ def expand_definitions(root: Node) -> Node:
     return fold([root], rebuild)[root]
 
 
-def _rewrite_once(root: Node) -> Node:
+def _rewrite_once(roots: Sequence[Node]) -> list[Node]:
     rewriter = _Rewriter()
-    uses = count_uses(root)
+    uses = count_uses(*roots)
     values: dict[Node, _Value] = {}
-    for node in post_order(root):
+    for node in post_order(*roots):
         # Copies: a value's factor and orientation are changed in place where a consumer absorbs it.
         value = rewriter.rewrite(node, [replace(values[operand]) for operand in node.operands])
         if uses[node] > 1 and isinstance(value.of, _Pending):
             value = _Value(rewriter.force(value))
         values[node] = value
-    return rewriter.force(values[root]).node()
+    return [rewriter.force(values[root]).node() for root in roots]
+
+
+def canonical_roots(roots: Iterable[Node]) -> list[Node]:
+    """The canonical form of several expressions that share values."""
+    nodes = list(roots)
+    for _ in range(MAX_ROUNDS):
+        again = _rewrite_once(nodes)
+        if again == nodes:
+            break
+        nodes = again
+    return nodes
 
 
 def canonical_root(root: Node) -> Node:
     """The canonical form of an expression. Idempotent, deterministic, linear in the size of the graph."""
-    node = expand_definitions(root)
-    for _ in range(MAX_ROUNDS):
-        again = _rewrite_once(node)
-        if again is node:
-            return node
-        node = again
-    return node
+    return canonical_roots([expand_definitions(root)])[0]
 
 
 @verified

@@ -1,10 +1,13 @@
-"""Types of values: pairs of the symbols N (sequence length) and D (head width). There are no scalars."""
+"""Types of values: pairs of the symbols N (sequence length) and D (head width). There are no scalars.
+
+The compiler alone also has columns of width 1, [N,1] and [D,1]: statistics of rows.
+"""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Dimension = Literal["N", "D"]
+Dimension = Literal["N", "D", "1"]
 
 
 class Type(NamedTuple):

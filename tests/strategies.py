@@ -17,12 +17,22 @@ from autobertc.dsl.ops.base import Primitive
 from autobertc.dsl.types import DD, DN, ND, NN, TypeRuleError
 
 # Primitives registered from outside: nothing in the project knows them.
-CUBE = Elementwise(name="cube", formula="x^3", numpy=lambda np, x: x**3, torch="{0} ** 3", parity="odd")
+CUBE = Elementwise(
+    name="cube",
+    formula="x^3",
+    numpy=lambda np, x: x**3,
+    torch="{0} ** 3",
+    parity="odd",
+    kernel="x * x * x",
+    slope="3.0 * x * x",
+)
 MANHATTAN = Pairwise(
     name="manhattan",
     formula="sum |x_i - y_j|",
     numpy=lambda np, x, y: np.abs(x[..., :, None, :] - y[..., None, :, :]).sum(axis=-1),
     torch="({0}.unsqueeze(-2) - {1}.unsqueeze(-3)).abs().sum(-1)",
+    term="abs(x - y)",
+    term_slope="where(x > y, 1.0, where(x < y, -1.0, 0.0))",
 )
 
 

@@ -10,5 +10,7 @@ ADD = register(
         numpy=lambda np, x, y: x + y,
         torch="{0} + {1}",
         commutative=True,
+        kernel="x + y",
+        slopes=("1.0", "1.0"),
     )
 )

@@ -8,6 +8,9 @@ Values are given twice, without importing the libraries they are written for, so
 `numpy` is a function of the numpy module and the operands (arrays of shape `[..., rows, columns]`, float64); `torch`
 is a source expression over the operands `{0}`, `{1}` in which `torch`, `F` (torch.nn.functional) and `ops` (the
 project's functional.py) may be used.
+
+For fused kernels a file also gives `kernel`, its value as an expression of `expressions.py` over `x` (and `y`), and its
+derivative; a primitive without them runs on the eager backend only.
 """
 
 from __future__ import annotations
@@ -91,12 +94,15 @@ class Transpose(Primitive):
 class Elementwise(Primitive):
     """A function of one element of one operand.
 
-    `parity` says that f(-x) is -f(x) ("odd") or f(x) ("even"), exactly in floating point.
+    `parity` says that f(-x) is -f(x) ("odd") or f(x) ("even"), exactly in floating point. `slope` is the derivative,
+    an expression over `x`, over the result `y`, or over both.
     """
 
     numpy: Callable[..., Any]
     torch: str
     parity: Parity | None = None
+    kernel: str | None = None
+    slope: str | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,12 +110,15 @@ class ElementwiseBinary(Primitive):
     """A function of one element of each of two operands of one type.
 
     `commutative`: f(x, y) = f(y, x). `multilinear`: constant factors of either operand move out, as for a product.
+    `slopes` are the derivatives by x and by y, expressions over both.
     """
 
     numpy: Callable[..., Any]
     torch: str
     commutative: bool = False
     multilinear: bool = False
+    kernel: str | None = None
+    slopes: tuple[str, str] | None = None
     arity: ClassVar[int] = 2
     rule: ClassVar[str] = "equal types"
 
@@ -152,6 +161,10 @@ class Rowwise(Primitive):
     Padded elements of a row are 0. Where such zeros change the result at the other elements, `torch_masked` is the
     form over the sequence axis, with `{mask}` the padding mask, `[batch, N]` or None; it must give 0 in padded columns.
     `is_map` marks a distribution over tokens where the type is [N,N]: an attention map, to which dropout applies.
+
+    Fused kernels compute `definition(call, x)`, the value built from other operations with `call` (`make_node`).
+    `derivative(call, x, y, g, dot)` builds the gradient by x from the operand, the result y, the incoming gradient g and
+    `dot`, the sums of y g over each row, `[rows,1]`.
     """
 
     numpy: Callable[..., Any]
@@ -159,6 +172,8 @@ class Rowwise(Primitive):
     torch_masked: str | None = None
     parity: Parity | None = None
     is_map: bool = False
+    definition: Callable[..., Any] | None = None
+    derivative: Callable[..., Any] | None = None
 
     def contracts(self, *operands: Type) -> str | None:
         return operands[0].columns
@@ -170,11 +185,20 @@ class Pairwise(Primitive):
 
     Coordinates where both rows are 0 must not change the result (padding is zeroed before a contraction over N).
     `definition` builds the same value from other operations, where the compiler should see through it.
+
+    In fused kernels the value is `finish(sum of term(x, y))` over the coordinates. `term` is an expression over `x` and
+    `y`, `term_slope` its derivative by x; `finish` is an elementwise operation, or None for the sum itself.
+    `sum_derivative(call, x, y, w)` may build the gradient of the sum by x, for an incoming gradient w, from products,
+    which are faster than the general form.
     """
 
     numpy: Callable[..., Any]
     torch: str
     definition: Callable[[Callable[..., Any], Any, Any], Any] | None = None
+    term: str | None = None
+    term_slope: str | None = None
+    finish: Elementwise | None = None
+    sum_derivative: Callable[..., Any] | None = None
     arity: ClassVar[int] = 2
     rule: ClassVar[str] = "[a,c] [b,c] -> [a,b]"
 

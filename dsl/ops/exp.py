@@ -9,5 +9,7 @@ EXP = register(
         flops=1,
         numpy=lambda np, x: np.exp(x),
         torch="torch.exp({0})",
+        kernel="exp(x)",
+        slope="y",
     )
 )

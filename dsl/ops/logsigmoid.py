@@ -10,5 +10,7 @@ LOGSIGMOID = register(
         flops=4,
         numpy=lambda np, x: -np.logaddexp(0.0, -x),
         torch="F.logsigmoid({0})",
+        kernel="minimum(x, 0.0) - log1p(exp(-abs(x)))",
+        slope="1.0 / (1.0 + exp(x))",
     )
 )

@@ -10,5 +10,7 @@ MUL = register(
         torch="{0} * {1}",
         commutative=True,
         multilinear=True,
+        kernel="x * y",
+        slopes=("y", "x"),
     )
 )

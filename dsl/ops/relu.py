@@ -9,5 +9,7 @@ RELU = register(
         flops=1,
         numpy=lambda np, x: np.maximum(x, 0.0),
         torch="F.relu({0})",
+        kernel="maximum(x, 0.0)",
+        slope="where(x > 0.0, 1.0, 0.0)",
     )
 )

@@ -9,5 +9,7 @@ SIGMOID = register(
         flops=3,
         numpy=lambda np, x: np.exp(-np.logaddexp(0.0, -x)),
         torch="torch.sigmoid({0})",
+        kernel="1.0 / (1.0 + exp(-x))",
+        slope="y * (1.0 - y)",
     )
 )

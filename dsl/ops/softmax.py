@@ -3,11 +3,21 @@
 from typing import Any
 
 from autobertc.dsl.ops.base import Rowwise, register
+from autobertc.dsl.ops.calculus import BROADCAST, LOG_MEAN_EXP, WEIGHTS
 
 
 def _value(np: Any, x: Any) -> Any:
     shifted = np.exp(x - x.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def _definition(call: Any, x: Any) -> Any:
+    columns = x.type.columns
+    return call(WEIGHTS[columns], x, call(BROADCAST[columns], call(LOG_MEAN_EXP, x)))
+
+
+def _derivative(call: Any, x: Any, y: Any, g: Any, dot: Any) -> Any:
+    return call("mul", y, call("add", g, call("neg", call(BROADCAST[x.type.columns], dot))))
 
 
 SOFTMAX = register(
@@ -20,5 +30,7 @@ SOFTMAX = register(
         torch="ops.softmax({0})",
         torch_masked="ops.masked_softmax({0}, {mask})",
         is_map=True,
+        definition=_definition,
+        derivative=_derivative,
     )
 )

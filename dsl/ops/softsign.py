@@ -11,5 +11,7 @@ SOFTSIGN = register(
         numpy=lambda np, x: x / (1.0 + np.abs(x)),
         torch="F.softsign({0})",
         parity="odd",
+        kernel="x / (1.0 + abs(x))",
+        slope="1.0 / ((1.0 + abs(x)) * (1.0 + abs(x)))",
     )
 )

@@ -10,5 +10,7 @@ SQUARE = register(
         numpy=lambda np, x: x * x,
         torch="torch.square({0})",
         parity="even",
+        kernel="x * x",
+        slope="x + x",
     )
 )

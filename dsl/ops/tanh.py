@@ -10,5 +10,7 @@ TANH = register(
         numpy=lambda np, x: np.tanh(x),
         torch="torch.tanh({0})",
         parity="odd",
+        kernel="tanh(x)",
+        slope="1.0 - y * y",
     )
 )

@@ -1,0 +1,214 @@
+"""Operations that only the compiler makes: what derivatives and definitions are built from.
+
+They never stand in a source file and are not registered. A statistic of rows has type `[rows,1]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from autobertc.dsl.ops.base import Elementwise, ElementwiseBinary, OpSet, Pairwise, Primitive
+from autobertc.dsl.ops.expressions import evaluate, names, substitute
+from autobertc.dsl.types import NN, Dimension, Type, TypeRuleError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Leaf(Primitive):
+    """A value that is given: an incoming gradient, a value kept by the forward pass, the random mask of a dropout."""
+
+    type: Type
+    op_set: OpSet = "internal"
+    flops: int = 0
+    arity: ClassVar[int] = 0
+
+    def result_type(self, *operands: Type) -> Type:
+        return self.type
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Keep(Leaf):
+    """The dropout mask of one attention map: 0 or 1 / (1 - p) for each pair of tokens."""
+
+    site: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reduction(Primitive):
+    """The sum of each row, or the logarithm of the mean of its exponentials: `[a,b] -> [a,1]`."""
+
+    kind: Literal["sum", "log_mean_exp"]
+    op_set: OpSet = "internal"
+
+    def result_type(self, *operands: Type) -> Type:
+        return Type(operands[0].rows, "1")
+
+    def contracts(self, *operands: Type) -> str | None:
+        return operands[0].columns
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Broadcast(Primitive):
+    """A statistic of rows in every column: `[a,1] -> [a,b]`."""
+
+    columns: Dimension
+    op_set: OpSet = "internal"
+    flops: int = 0
+
+    def result_type(self, *operands: Type) -> Type:
+        if operands[0].columns != "1":
+            raise TypeRuleError(self.name, "[a,1]", operands)
+        return Type(operands[0].rows, self.columns)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weights(ElementwiseBinary):
+    """exp(x - y) / n, n the number of real columns: a softmax, where y is the logarithm of the mean exponential.
+
+    The mean's logarithm lies among the scores, and so does its rounding error. That of the sum, which is larger by
+    log n, would be off by more than the scores themselves are.
+    """
+
+    columns: Dimension
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairSum(Primitive):
+    """The sum over coordinates of a pairwise comparison's terms: `[a,c] [b,c] -> [a,b]`."""
+
+    of: Pairwise
+    op_set: OpSet = "internal"
+    arity: ClassVar[int] = 2
+
+    def result_type(self, *operands: Type) -> Type:
+        return self.of.result_type(*operands)
+
+    def contracts(self, *operands: Type) -> str | None:
+        return operands[0].columns
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairGradient(Primitive):
+    """The gradient of a `PairSum` by its first operand: `[a,c] [b,c] [a,b] -> [a,c]`, summed over b."""
+
+    of: Pairwise
+    op_set: OpSet = "internal"
+    arity: ClassVar[int] = 3
+
+    def result_type(self, *operands: Type) -> Type:
+        return operands[0]
+
+    def contracts(self, *operands: Type) -> str | None:
+        return operands[1].rows
+
+
+class MissingKernel(Exception):
+    """A primitive that does not say what a fused kernel needs of it."""
+
+    def __init__(self, op: Primitive, missing: str) -> None:
+        super().__init__(
+            f"primitive {op.name!r} has no {missing}, which fused kernels need: give it one, or use the eager backend"
+        )
+
+
+def elementwise(name: str, kernel: str, slope: str | None = None) -> Elementwise:
+    """An elementwise operation of one operand, from its expression alone."""
+    return Elementwise(
+        name=name,
+        formula=kernel,
+        op_set="internal",
+        numpy=lambda np, x: evaluate(np, kernel, {"x": x}),
+        torch="",
+        kernel=kernel,
+        slope=slope,
+    )
+
+
+def elementwise_binary(name: str, kernel: str) -> ElementwiseBinary:
+    """An elementwise operation of two operands, from its expression alone."""
+    return ElementwiseBinary(
+        name=name,
+        formula=kernel,
+        op_set="internal",
+        numpy=lambda np, x, y: evaluate(np, kernel, {"x": x, "y": y}),
+        torch="",
+        kernel=kernel,
+    )
+
+
+ROW_SUM = Reduction(name="row_sum", formula="the sum of each row", kind="sum")
+LOG_MEAN_EXP = Reduction(name="log_mean_exp", formula="log(mean(exp(x))) of each row", kind="log_mean_exp", flops=3)
+BROADCAST: dict[str, Broadcast] = {
+    "N": Broadcast(name="along_n", formula="x in each of N columns", columns="N"),
+    "D": Broadcast(name="along_d", formula="x in each of D columns", columns="D"),
+}
+WEIGHTS: dict[str, Weights] = {
+    columns: Weights(
+        name="weights",
+        formula="exp(x - y) / n",
+        op_set="internal",
+        numpy=lambda np, x, y: np.exp(x - y) / x.shape[-1],
+        torch="",
+        kernel="exp(x - y) * share",
+        columns=columns,
+    )
+    for columns in ("N", "D")
+}
+
+
+@cache
+def pair_sum(of: Pairwise) -> PairSum:
+    """The sum of a comparison's terms. Raises `MissingKernel`."""
+    if of.term is None:
+        raise MissingKernel(of, "term")
+    return PairSum(name=f"{of.name}_sum", formula=f"sum of {of.term}", of=of, flops=0)
+
+
+@cache
+def pair_gradient(of: Pairwise) -> PairGradient:
+    """The gradient of that sum by its first operand. Raises `MissingKernel`."""
+    if of.term_slope is None:
+        raise MissingKernel(of, "term_slope")
+    return PairGradient(name=f"{of.name}_gradient", formula=f"sum of w * ({of.term_slope})", of=of, flops=0)
+
+
+@cache
+def _slope(op: Elementwise | ElementwiseBinary, index: int) -> tuple[str, Elementwise | ElementwiseBinary]:
+    slopes = (op.slope,) if isinstance(op, Elementwise) else op.slopes
+    slope = slopes[index] if slopes else None
+    if slope is None:
+        raise MissingKernel(op, "slope")
+    used = names(slope)
+    suffix = "" if isinstance(op, Elementwise) else f"_by_{'xy'[index]}"
+    name = f"{op.name}_slope{suffix}"
+    if len(used) == 2:
+        return "xy", elementwise_binary(name, slope)
+    (variable,) = used or {"x"}
+    return variable, elementwise(name, substitute(slope, {"y": "x"}))
+
+
+def sloped(
+    call: Any, op: Elementwise | ElementwiseBinary, index: int, operands: tuple[Any, ...], y: Any, g: Any
+) -> Any:
+    """The gradient g carried through an elementwise operation with result y to its operand `index`.
+
+    Raises `MissingKernel`.
+    """
+    slopes = op.slopes if isinstance(op, ElementwiseBinary) else None
+    if slopes and slopes[index] == "1.0":
+        return g
+    if slopes and slopes[index] in ("x", "y"):
+        return call("mul", g, operands["xy".index(slopes[index])])
+    variables, slope = _slope(op, index)
+    second = operands[1] if isinstance(op, ElementwiseBinary) else y
+    values = {"x": operands[0], "y": second}
+    return call("mul", g, call(slope, *(values[variable] for variable in variables)))
+
+
+def keep_mask(site: int) -> Keep:
+    """The dropout mask of the attention map number `site`."""
+    return _KEEPS.setdefault(site, Keep(name=f"keep_{site}", formula="dropout mask", type=NN, site=site))
+
+
+_KEEPS: dict[int, Keep] = {}
