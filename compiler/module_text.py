@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from textwrap import wrap
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from autobertc.compiler.eager import Lowered, lower
+from autobertc.compiler.fusion.fused_text import FusedText
 from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes, print_architecture, safe_name
 from autobertc.dsl.graph import Node, Program, print_program
 
@@ -96,6 +97,22 @@ def lower_programs(architecture: Architecture) -> Iterator[tuple[Node, Lowered]]
     for number, program in enumerate(architecture.programs(), start=1):
         lowered = lower(program, f"attention_{number}", _title(program), sizes.max_length, sizes.head_dim)
         yield program.root, lowered
+
+
+def kernels_text(programs: Sequence[FusedText], name: str) -> str:
+    """The file of fused kernels."""
+    source = "".join(program.source for program in programs)
+    runtime = {"Direction", "Fused", *(word for word in ("LibraryCall", "Stage") if f"{word}(" in source)}
+    runtime |= {function for program in programs for function in program.library}
+    return _render(
+        "kernels.py.jinja",
+        name=name,
+        programs=programs,
+        helpers=sorted({helper for program in programs for helper in program.helpers}),
+        runtime=sorted(runtime),
+        partial="partial(" in source,
+        torch=re.search(r"\btorch\.", source) is not None,
+    )
 
 
 def module_text(architecture: Architecture, suffix: str | None = None) -> ModuleText:

@@ -214,24 +214,32 @@ def _expression(root: Node, names: Mapping[Node, str]) -> str:
     return "".join(parts)
 
 
-def print_roots(roots: Iterable[Node]) -> tuple[list[tuple[str, str]], list[str]]:
+def print_roots(
+    roots: Iterable[Node], known: Mapping[Node, str] | None = None
+) -> tuple[list[tuple[str, str]], list[str]]:
     """The lets (name, expression) of every larger value used more than once, and the expression of each root.
 
-    A shared value of few operations is written out each time: reading it back shares it again.
+    A shared value of few operations is written out each time: reading it back shares it again. Values in `known` stand
+    under their names, the roots themselves apart.
     """
     distinct = tuple(dict.fromkeys(roots))
-    names: dict[Node, str] = {}
+    names: dict[Node, str] = dict(known or {})
     lets: list[tuple[str, str]] = []
     sizes: dict[Node, int] = {}
     uses = count_uses(*distinct)
+    first = len(names)
     for node in post_order(*distinct):
+        if known and node in known:
+            sizes[node] = 0
+            continue
         sizes[node] = bool(node.operands) + sum(sizes[operand] for operand in node.operands)
         if uses[node] > 1 and sizes[node] > MAX_REPEATED:
-            name = f"v{len(names) + 1}"
+            name = f"v{len(names) - first + 1}"
             lets.append((name, _expression(node, names)))
             names[node] = name
             sizes[node] = 0
-    return lets, [names.get(root) or _expression(root, names) for root in roots]
+    printed = [] if known else [root for root in distinct if root in names]
+    return lets, [names[root] if root in printed else _expression(root, names) for root in roots]
 
 
 def print_program(program: Program) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import linecache
 import re
-import sys
 import types
 from collections import Counter
 from collections.abc import Iterator
@@ -15,42 +12,22 @@ import torch
 
 from autobertc.compiler.module_text import BACKENDS, HEADS, module_text
 from autobertc.dsl.architecture import Architecture
+from autobertc.runtime.execution import execute, known
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_PACKAGE = "autobertc.compiler.modeling"
-
-
-def _execute(name: str, text: str) -> types.ModuleType:
-    """A module of that source, known to `sys.modules` so that its classes can be pickled, and to tracebacks."""
-    full_name = f"{_PACKAGE}.{name}"
-    filename = f"<autobertc {name}>"
-    module = types.ModuleType(full_name)
-    module.__package__ = _PACKAGE
-    module.__file__ = filename
-    code = compile(text, filename, "exec")
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    sys.modules[full_name] = module
-    try:
-        exec(code, module.__dict__)
-    except BaseException:
-        del sys.modules[full_name]
-        raise
-    return module
 
 
 def modeling_module(architecture: Architecture) -> types.ModuleType:
     """The modelling module of an architecture, executed once in a process. It holds the classes of `HEADS` and
     `AutobertcConfig`."""
     digest = architecture.digest()
-    known = sys.modules.get(f"{_PACKAGE}.modeling_{digest}")
-    if known is not None:
-        return known
-    importlib.import_module(_PACKAGE)
+    before = known(f"modeling_{digest}")
+    if before is not None:
+        return before
     text = module_text(architecture, suffix=digest)
-    _execute(f"configuration_{digest}", text.configuration)
-    return _execute(f"modeling_{digest}", text.modeling)
+    execute(f"configuration_{digest}", text.configuration)
+    return execute(f"modeling_{digest}", text.modeling)
 
 
 def count_weights(architecture: Architecture, head: str = "pre-training") -> Iterator[tuple[str, int]]:

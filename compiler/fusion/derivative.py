@@ -124,8 +124,4 @@ class Differentiator:
             inner = make_node(pair_sum(op), x, y)
             g = sloped(make_node, op.finish, 0, (inner,), self.values[node], g)
         for operand, (first, second, weight) in zip(node.operands, ((x, y, g), (y, x, transposed(g))), strict=True):
-            if op.sum_derivative is not None:
-                gradient = op.sum_derivative(make_node, first, second, weight)
-            else:
-                gradient = make_node(pair_gradient(op), first, second, weight)
-            self._add(operand, node, gradient)
+            self._add(operand, node, make_node(pair_gradient(op), first, second, weight))

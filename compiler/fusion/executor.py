@@ -35,6 +35,7 @@ from autobertc.compiler.fusion.tiles import (
     Tile,
     Tiled,
     Triple,
+    Turn,
 )
 from autobertc.dsl.graph import Node
 from autobertc.dsl.ops.base import Input, MatMul
@@ -258,6 +259,9 @@ class _Program:
             tiles[it.out] = result
         elif isinstance(it, Expand):
             tiles[it.out] = np.broadcast_to(self.aligned(it.operand, it.out.axes), self.shape(it.out.axes))
+        elif isinstance(it, Turn):
+            array = tiles[it.operand]
+            tiles[it.out] = np.swapaxes(array, -1, -2) if len(it.out.axes) == 2 else array
         elif isinstance(it, Dot):
             left, right = (
                 self._factor(it.left, it.right, it.left_turned),

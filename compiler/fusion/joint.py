@@ -103,23 +103,23 @@ def plan_program(program: Program) -> Joint:
 
     inputs = {node: node.op.name for node in post_order(root) if isinstance(node.op, Input)}
     used = {node: leaf for node, leaf in leaves.items() if leaf in back.given}
-    labels = _labels(used)
+    labels = _labels(used, forward.roots["result"])
     given = {**inputs, gradient: "gradient", **{leaf: labels[node] for node, leaf in used.items()}}
     return Joint(
         inputs=program.inputs,
-        forward=forward.finished("forward", inputs, labels),
-        backward=back.finished("backward", given, {}),
+        forward=forward.finished("forward", inputs, labels, {"result": "result"}),
+        backward=back.finished("backward", given, {}, {name: f"{name}_gradient" for name in program.inputs}),
         kept={labels[node]: (node, leaf) for node, leaf in used.items()},
         sites=sites,
     )
 
 
-def _labels(nodes: Mapping[Node, Node]) -> dict[Node, str]:
-    """Names of kept values after what they are: log_sum_exp_1, matmul_1, ..."""
+def _labels(nodes: Mapping[Node, Node], result: Node) -> dict[Node, str]:
+    """Names of kept values after what they are: result, kept_log_mean_exp_1, kept_matmul_1, ..."""
     counts: dict[str, int] = {}
     labels = {}
     for node in nodes:
         stem = node.op.name
         counts[stem] = counts.get(stem, 0) + 1
-        labels[node] = f"kept_{stem}_{counts[stem]}"
+        labels[node] = "result" if node is result else f"kept_{stem}_{counts[stem]}"
     return labels

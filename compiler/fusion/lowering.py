@@ -30,6 +30,7 @@ from autobertc.compiler.fusion.tiles import (
     Tile,
     Tiled,
     Triple,
+    Turn,
     WeightedSum,
 )
 from autobertc.dsl.graph import Node
@@ -60,6 +61,8 @@ class _Lowering:
         self.done: dict[Node, Tile] = {}
         self.selected: dict[tuple[Tile, str, str], Tile] = {}
         self.shares: dict[str, Tile] = {}
+        # A tile must not have the name of a buffer, which the kernel takes as an argument.
+        self.taken = set(plan.names.values())
         self.counts: dict[str, int] = {}
 
     # ------------------------------------------------------------ tiles
@@ -68,6 +71,8 @@ class _Lowering:
         self, stem: str, axes: tuple[str, ...], *given: Tile, zero: frozenset[str] = frozenset(), half: bool = False
     ) -> Tile:
         self.counts[stem] = self.counts.get(stem, 0) + 1
+        while f"{stem}_{self.counts[stem]}" in self.taken:
+            self.counts[stem] += 1
         section: Section = max((tile.section for tile in given), default=PROLOGUE)
         if self.streams and "j" in axes:
             section = LOOP
@@ -101,7 +106,7 @@ class _Lowering:
     def _make(self, request: Request, needed: list[Operand]) -> Tile:
         node, op, axes = request.node, request.node.op, request.axes
         if node in self.done:
-            return self.done[node]
+            return self._turned(request)
         if self._is_at_hand(node):
             return self._load(request)
         tiles = [self.tiles[found.request] for found in needed]
@@ -127,6 +132,17 @@ class _Lowering:
         if isinstance(op, PairSum):
             return self._compare(request)
         return self._contract(request, needed, _inner(request, needed))
+
+    def _turned(self, request: Request) -> Tile:
+        """A value that this stage has made, its features under the names that a request has for them."""
+        known = target_request(request.node)
+        tile = self.done[request.node]
+        if (request.rows, request.columns) == (known.rows, known.columns) or "i" in request.axes:
+            return tile
+        axes = tuple({"d": "e", "e": "d"}[axis] for axis in tile.axes)
+        out = self.new("turned", stored(*axes), tile, zero=frozenset({"d": "e", "e": "d"}[axis] for axis in tile.zero))
+        self.emit(Turn(out, tile), out.section)
+        return out
 
     def _load(self, request: Request) -> Tile:
         node, axes = request.node, request.axes

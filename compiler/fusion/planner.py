@@ -187,7 +187,9 @@ class _Planner:
         for stage in self._candidates(kind, needed):
             inside = [read for read in reads if self.stage_of.get(read) is stage]
             online = kind == "stream" and inside == [statistic] and stage.kind == "stream"
-            if inside and not online and not (kind in ("rows", "square") and kind != "library"):
+            if inside and not online and kind not in ("rows", "square"):
+                continue
+            if any(pair in stage.targets for pair in reach.pairs):
                 continue
             if any(self._depends(other, stage) for other in needed - {stage}):
                 continue
@@ -280,9 +282,13 @@ class Draft:
         """The values that a stage other than their own reads."""
         return frozenset(node for stage in self.stages for node in stage.reads if node not in stage.targets)
 
-    def finished(self, prefix: str, given: Mapping[Node, str], kept: Mapping[Node, str]) -> Plan:
-        """The plan, with the names that given values have and kept ones get."""
+    def finished(
+        self, prefix: str, given: Mapping[Node, str], kept: Mapping[Node, str], results: Mapping[str, str]
+    ) -> Plan:
+        """The plan, with the names that given values have, and kept values and results get."""
         names = {**given, **kept}
+        for root, name in results.items():
+            names.setdefault(self.roots[root], name)
         counts: dict[str, int] = {}
         for stage in self.stages:
             for node in stage.targets:
@@ -292,8 +298,8 @@ class Draft:
                     names[node] = f"{stem}_{counts[stem]}"
         for number, stage in enumerate(self.stages, start=1):
             stage.name = f"{prefix}_{number}_{stage.kind}"
-        results = [node for node in self.roots.values() if node in self.members]
-        stored = frozenset([*results, *(n for n in self.members if n in self.read or n in kept)])
+        final = [node for node in self.roots.values() if node in self.members]
+        stored = frozenset([*final, *(n for n in self.members if n in self.read or n in kept)])
         return Plan(self.stages, self.roots, names, stored)
 
 

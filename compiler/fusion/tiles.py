@@ -96,6 +96,14 @@ class Expand:
 
 
 @dataclass(frozen=True, eq=False)
+class Turn:
+    """A tile of features with the names of its axes exchanged: a matrix transposed, or a vector along the other axis."""
+
+    out: Tile
+    operand: Tile
+
+
+@dataclass(frozen=True, eq=False)
 class Dot:
     """A matrix product of two tiles, each transposed first where it is `turned`."""
 
@@ -193,6 +201,7 @@ Instruction = (
     | Scale
     | Select
     | Expand
+    | Turn
     | Dot
     | Fold
     | Triple

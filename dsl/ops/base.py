@@ -188,8 +188,6 @@ class Pairwise(Primitive):
 
     In fused kernels the value is `finish(sum of term(x, y))` over the coordinates. `term` is an expression over `x` and
     `y`, `term_slope` its derivative by x; `finish` is an elementwise operation, or None for the sum itself.
-    `sum_derivative(call, x, y, w)` may build the gradient of the sum by x, for an incoming gradient w, from products,
-    which are faster than the general form.
     """
 
     numpy: Callable[..., Any]
@@ -198,7 +196,6 @@ class Pairwise(Primitive):
     term: str | None = None
     term_slope: str | None = None
     finish: Elementwise | None = None
-    sum_derivative: Callable[..., Any] | None = None
     arity: ClassVar[int] = 2
     rule: ClassVar[str] = "[a,c] [b,c] -> [a,b]"
 

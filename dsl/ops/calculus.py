@@ -196,6 +196,8 @@ def sloped(
     Raises `MissingKernel`.
     """
     slopes = op.slopes if isinstance(op, ElementwiseBinary) else None
+    if isinstance(op, Elementwise) and op.slope == "y":
+        return call("mul", g, y)
     if slopes and slopes[index] == "1.0":
         return g
     if slopes and slopes[index] in ("x", "y"):

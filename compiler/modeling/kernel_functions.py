@@ -1,0 +1,149 @@
+"""What generated kernels call: loads and stores of tiles, and functions of one element that keep their precision.
+
+A tile is 0 where there is no token or no feature: beyond the end, and under the padding mask. Arithmetic is float32.
+"""
+
+from typing import Any
+
+from .operators import jit, tl
+
+LOWEST: Any = tl.constexpr(-1e38) if tl.constexpr else -1e38
+
+
+@jit
+def inside(places, stop, mask, sequence, N):
+    """Which places hold a real token: below `stop`, and not padding."""
+    real = places < stop
+    if mask is not None:
+        real = real & (tl.load(mask + sequence * N + places, mask=places < N, other=0) != 0)
+    return real
+
+
+@jit
+def half(x, DTYPE: tl.constexpr):
+    """x in the inputs' type, as a factor of a product: for values that fit it."""
+    if DTYPE == "float16":
+        return x.to(tl.float16)
+    elif DTYPE == "bfloat16":
+        return x.to(tl.bfloat16)
+    else:
+        return x
+
+
+@jit
+def wide(x, DTYPE: tl.constexpr):
+    """x as a factor of a product, in a type of float32's range: the others of a program may overflow float16."""
+    if DTYPE == "bfloat16":
+        return x.to(tl.bfloat16)
+    else:
+        return x
+
+
+@jit
+def load_rows(pointer, rows, stride, real, D: tl.constexpr, BLOCK_D: tl.constexpr):
+    """Rows of features, `[rows, BLOCK_D]`."""
+    d = tl.arange(0, BLOCK_D)
+    places = pointer + rows[:, None].to(tl.int64) * stride + d[None, :]
+    if D == BLOCK_D:
+        return tl.load(places, mask=real[:, None], other=0.0).to(tl.float32)
+    return tl.load(places, mask=real[:, None] & (d < D)[None, :], other=0.0).to(tl.float32)
+
+
+@jit
+def load_values(pointer, places, real):
+    """A value for each token, or for each feature."""
+    return tl.load(pointer + places, mask=real, other=0.0).to(tl.float32)
+
+
+@jit
+def load_square(pointer, rows, columns, row_stride, column_stride, real_rows, real_columns):
+    """A tile of a matrix, `[rows, columns]`."""
+    places = pointer + rows[:, None].to(tl.int64) * row_stride + columns[None, :].to(tl.int64) * column_stride
+    return tl.load(places, mask=real_rows[:, None] & real_columns[None, :], other=0.0).to(tl.float32)
+
+
+@jit
+def store_rows(pointer, rows, stride, real, N, x, D: tl.constexpr, BLOCK_D: tl.constexpr):
+    """Writes rows of features, 0 under padding."""
+    d = tl.arange(0, BLOCK_D)
+    places = pointer + rows[:, None].to(tl.int64) * stride + d[None, :]
+    x = tl.where(real[:, None], x, 0.0).to(pointer.dtype.element_ty)
+    tl.store(places, x, mask=(rows < N)[:, None] & (d < D)[None, :])
+
+
+@jit
+def store_values(pointer, places, real, count, x):
+    """Writes a value for each token, or for each feature."""
+    tl.store(pointer + places, tl.where(real, x, 0.0), mask=places < count)
+
+
+@jit
+def store_square(pointer, rows, columns, row_stride, column_stride, real_rows, real_columns, height, width, x):
+    """Writes a tile of a matrix, 0 under padding."""
+    places = pointer + rows[:, None].to(tl.int64) * row_stride + columns[None, :].to(tl.int64) * column_stride
+    x = tl.where(real_rows[:, None] & real_columns[None, :], x, 0.0)
+    tl.store(places, x, mask=(rows < height)[:, None] & (columns < width)[None, :])
+
+
+@jit
+def token_share(shares, sequence, N):
+    """One over the number of real tokens of a sequence."""
+    if shares is None:
+        return 1.0 / N.to(tl.float32)
+    return tl.load(shares + sequence)
+
+
+@jit
+def keep_mask(seed, site, pair, rows, columns, N, dropout_p):
+    """0, or 1 / (1 - p), for each pair of tokens: the same for the same seed in every kernel, whatever its tiles.
+
+    Philox counters number the pairs of tokens; its key takes the seed, the head and the attention map.
+    """
+    key = tl.load(seed) + (pair * 64 + site) * 2654435761
+    uniform = tl.rand(key, rows * N + columns)
+    return tl.where(uniform < dropout_p, 0.0, 1.0 / (1.0 - dropout_p))
+
+
+@jit
+def log_mean_exp(x, axis: tl.constexpr, share):
+    """Of values that are minus infinity where they do not count."""
+    largest = tl.maximum(tl.max(x, axis=axis), LOWEST)
+    total = tl.sum(tl.exp(x - tl.expand_dims(largest, axis)), axis=axis)
+    return largest + tl.log(total * share)
+
+
+@jit
+def log1p(x):
+    """log(1 + x): near 0 twice the inverse hyperbolic tangent of x / (2 + x), by its series."""
+    z = x / (2.0 + x)
+    s = z * z
+    series = 1.0 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * (1 / 9 + s * (1 / 11 + s * (1 / 13))))))
+    return tl.where(tl.abs(z) < 0.34, 2.0 * z * series, tl.log(1.0 + x))
+
+
+@jit
+def tanh(x):
+    """By its series near 0, where the form with exponentials cancels."""
+    s = x * x
+    series = x * (1.0 + s * (-1 / 3 + s * (2 / 15 + s * (-17 / 315 + s * (62 / 2835 + s * (-1382 / 155925))))))
+    far = 1.0 - 2.0 / (tl.exp(2.0 * tl.abs(x)) + 1.0)
+    return tl.where(tl.abs(x) < 0.35, series, tl.where(x < 0.0, -far, far))
+
+
+@jit
+def add_pieces(pieces, result, count, pieces_stride, size, IS_SUM: tl.constexpr, BLOCK: tl.constexpr):
+    """The sum of partial results in their order, or the logarithm of the sum of their exponentials.
+
+    `pieces` holds `count` results of `size` elements.
+    """
+    places = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    real = places < size
+    total = tl.load(pieces + places, mask=real, other=0.0)
+    for piece in range(1, count):
+        part = tl.load(pieces + piece.to(tl.int64) * pieces_stride + places, mask=real, other=0.0)
+        if IS_SUM:
+            total += part
+        else:
+            largest = tl.maximum(tl.maximum(total, part), LOWEST)
+            total = largest + tl.log(tl.exp(total - largest) + tl.exp(part - largest))
+    tl.store(result + places, total, mask=real)

@@ -1,0 +1,33 @@
+"""Generated kernels: random programs, values and gradients, inside the budget."""
+
+import numpy as np
+import pytest
+import torch
+from fused_kernels import DEVICE, fused_function
+from hypothesis import given
+from numerics import check
+from stage_executor import executed
+from strategies import CUBE, MANHATTAN, Case, cases, fuzz, programs
+
+from autobertc.dsl.checker import check_expression
+from autobertc.dsl.ops import registered
+from autobertc.runtime.kernels import load_fused
+
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+@fuzz(60, deep=300)
+@given(programs(), cases(DTYPES))
+def test_values_and_gradients_are_inside_the_budget(program, case):
+    check(program, case, fused_function(program))
+
+
+@pytest.mark.fuzz
+def test_programs_with_primitives_from_outside():
+    @fuzz(10, deep=100)
+    @given(programs(), cases(DTYPES))
+    def inside_the_budget(program, case):
+        check(program, case, fused_function(program))
+
+    with registered(CUBE), registered(MANHATTAN):
+        inside_the_budget()
