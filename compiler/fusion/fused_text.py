@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from textwrap import wrap
 
 from autobertc.compiler.fusion.joint import Joint, plan_program
@@ -68,7 +69,7 @@ def _strings(values: Iterable[str]) -> str:
 
 
 def _flags(kernel: KernelText) -> list[str]:
-    names = ("shares", "draws", "compares", "triples", "dots")
+    names = ("shares", "draws", "compares", "triples")
     return [name for name in names if getattr(kernel, name)]
 
 
@@ -84,9 +85,11 @@ def _stage_entry(plan: Plan, stage: Stage, kernel: KernelText) -> str:
         fields.append(f"strided={_strings(plan.names[node] for node in kernel.strided)}")
     if _flags(kernel):
         fields.append(f"flags={_strings(_flags(kernel))}")
+    fields.append(f"sizes={kernel.sizes}")
     sums = [plan.names[node] for node in written if getattr(node.op, "kind", "sum") == "sum"]
     if stage.kind == "state" and sums:
         fields.append(f"sums={_strings(sums)}")
+    fields.append(f'key="{blake2b(kernel.source.encode(), digest_size=8).hexdigest()}"')
     return f"Stage({', '.join(fields)})"
 
 

@@ -105,10 +105,13 @@ def plan_program(program: Program) -> Joint:
     used = {node: leaf for node, leaf in leaves.items() if leaf in back.given}
     labels = _labels(used, forward.roots["result"])
     given = {**inputs, gradient: "gradient", **{leaf: labels[node] for node, leaf in used.items()}}
+    first = forward.finished("forward", inputs, labels, {"result": "result"})
+    gradient_names = {name: f"{name}_gradient" for name in program.inputs}
+    second = back.finished("backward", given, {}, gradient_names, taken=set(first.names.values()))
     return Joint(
         inputs=program.inputs,
-        forward=forward.finished("forward", inputs, labels, {"result": "result"}),
-        backward=back.finished("backward", given, {}, {name: f"{name}_gradient" for name in program.inputs}),
+        forward=first,
+        backward=second,
         kept={labels[node]: (node, leaf) for node, leaf in used.items()},
         sites=sites,
     )

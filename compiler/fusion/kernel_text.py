@@ -51,7 +51,7 @@ class KernelText:
         helpers: what it calls of kernel_functions.py.
         draws, shares, compares, triples: whether it takes a dropout seed, counts tokens, reads rows a few coordinates
             at a time, has tiles of three axes.
-        dots: whether it has matrix products.
+        sizes: how many tiles of rows it streams, of [tile, D] sums and of score tiles it holds.
     """
 
     name: str
@@ -63,7 +63,7 @@ class KernelText:
     shares: bool
     compares: bool
     triples: bool
-    dots: bool
+    sizes: tuple[int, int, int]
 
 
 def is_external(plan: Plan, node: Node) -> bool:
@@ -338,6 +338,15 @@ def _operands(it: Instruction) -> Iterable[Tile]:
     return ()
 
 
+def _sizes(code: Tiled) -> tuple[int, int, int]:
+    loop = code.sections[1]
+    reads = sum(isinstance(it, Load) and len(it.out.axes) == 2 for it in loop)
+    totals = [it.total for it in loop if isinstance(it, Accumulate)]
+    totals += [part.total for it in loop if isinstance(it, OnlineSoftmax) for part in it.sums]
+    maps = sum(isinstance(it, Dot | Compare) and set(it.out.axes) == {"i", "j"} for it in code.instructions)
+    return reads, sum(len(total.axes) == 2 for total in totals), maps
+
+
 def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
     return ["    " * depth + line for line in lines]
 
@@ -356,7 +365,7 @@ def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: It
     shares = any(isinstance(it, Count) and it.of == "N" for it in code.instructions)
     compares = any(isinstance(it, Compare) for it in code.instructions)
     triples = any(isinstance(it, Triple) for it in code.instructions)
-    dots = any(isinstance(it, Dot | OnlineSoftmax) for it in code.instructions)
+    sizes = _sizes(code)
     name = f"{prefix}_{stage.name}"
 
     names = [plan.names[node] for node in buffers]
@@ -385,7 +394,7 @@ def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: It
     body += epilogue
     source = "\n".join([*lines, *_indented(body)]) + "\n"
     helpers = tuple(sorted(writer.helpers))
-    return KernelText(name, source, buffers, strided, helpers, draws, shares, compares, triples, dots)
+    return KernelText(name, source, buffers, strided, helpers, draws, shares, compares, triples, sizes)
 
 
 def writer_preamble(writer: _Writer, buffers: Iterable[Node], written: Iterable[Node]) -> list[str]:

@@ -283,9 +283,14 @@ class Draft:
         return frozenset(node for stage in self.stages for node in stage.reads if node not in stage.targets)
 
     def finished(
-        self, prefix: str, given: Mapping[Node, str], kept: Mapping[Node, str], results: Mapping[str, str]
+        self,
+        prefix: str,
+        given: Mapping[Node, str],
+        kept: Mapping[Node, str],
+        results: Mapping[str, str],
+        taken: Collection[str] = (),
     ) -> Plan:
-        """The plan, with the names that given values have, and kept values and results get."""
+        """The plan, with the names that given values have, and kept values and results get; no other is in `taken`."""
         names = {**given, **kept}
         for root, name in results.items():
             names.setdefault(self.roots[root], name)
@@ -295,6 +300,8 @@ class Draft:
                 if node not in names:
                     stem = node.op.name
                     counts[stem] = counts.get(stem, 0) + 1
+                    while f"{stem}_{counts[stem]}" in taken:
+                        counts[stem] += 1
                     names[node] = f"{stem}_{counts[stem]}"
         for number, stage in enumerate(self.stages, start=1):
             stage.name = f"{prefix}_{number}_{stage.kind}"

@@ -31,7 +31,9 @@ class Stage:
         kind: what it owns and streams: rows, stream, state, square or map.
         reads, writes: names of buffers.
         strided: those that come with strides.
-        flags: what else it takes: "shares", "draws", "compares"; "triples" and "dots" bear on its tile sizes.
+        flags: what else it takes: "shares", "draws", "compares"; "triples" bears on its tile sizes.
+        sizes: how many tiles of rows it streams, of [tile, D] sums and of score tiles it holds.
+        key: a hash of the kernel's text, under which its tile sizes are kept.
         sums: for a state stage, which results are sums; the others are logarithms of means.
     """
 
@@ -41,7 +43,13 @@ class Stage:
     writes: tuple[str, ...]
     strided: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    sizes: tuple[int, int, int] = (1, 1, 1)
     sums: tuple[str, ...] = ()
+    key: str = ""
+
+    @property
+    def kernel_name(self) -> str:
+        return str(self.kernel.__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,8 +230,15 @@ class Fused:
                 self._launch(stage, values, call, like)
 
     def _launch(self, stage: Stage, values: dict[str, Tensor], call: _Call, like: Tensor) -> None:
-        batch, heads, length, width = like.shape
-        configuration = choose(stage, like)
+        def launch(configuration: Configuration) -> None:
+            self._launch_as(configuration, stage, values, call, like)
+
+        launch(choose(stage, like, block_d(like.shape[-1]), launch))
+
+    def _launch_as(
+        self, configuration: Configuration, stage: Stage, values: dict[str, Tensor], call: _Call, like: Tensor
+    ) -> None:
+        batch, heads, length, _ = like.shape
         owned = -(-length // configuration.owned)
         buffers: dict[str, Any] = {name: values.get(name) for name in (*stage.reads, *stage.writes)}
         grid: tuple[int, ...] = (owned, batch * heads)

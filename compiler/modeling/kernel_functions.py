@@ -89,7 +89,7 @@ def store_square(pointer, rows, columns, row_stride, column_stride, real_rows, r
 def token_share(shares, sequence, N):
     """One over the number of real tokens of a sequence."""
     if shares is None:
-        return 1.0 / N.to(tl.float32)
+        return 1.0 / (N * 1.0)
     return tl.load(shares + sequence)
 
 
