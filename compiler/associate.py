@@ -115,7 +115,7 @@ def is_score_product(node: Node) -> bool:
 
 
 def associate_roots(roots: Sequence[Node], length: int, head_dim: int) -> list[Node]:
-    """Canonical expressions that share values, with every product binary, ordered for N = `length` and D = `head_dim`."""
+    """Canonical expressions that share values, with every product binary, ordered for these N and D."""
     associator = _Associator({"N": length, "D": head_dim}, {})
     nodes = list(roots)
     for _ in range(2):

@@ -6,15 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from itertools import groupby
 from textwrap import wrap
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from autobertc.compiler.eager import Lowered, lower
 from autobertc.compiler.fusion.fused_text import FusedText
+from autobertc.compiler.rendering import render
 from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes, print_architecture, safe_name
 from autobertc.dsl.graph import Node, Program, print_program
 
@@ -47,20 +44,6 @@ class ModuleText:
     configuration: str
     modeling: str
     programs: tuple[Lowered, ...]
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("autobertc.compiler", "templates"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-
-
-def _render(template: str, **values: object) -> str:
-    return _environment().get_template(template).render(version=version("autobertc"), **values)
 
 
 def _title(program: Program) -> str:
@@ -104,7 +87,7 @@ def kernels_text(programs: Sequence[FusedText], name: str) -> str:
     source = "".join(program.source for program in programs)
     runtime = {"Direction", "Fused", *(word for word in ("LibraryCall", "Stage") if f"{word}(" in source)}
     runtime |= {function for program in programs for function in program.library}
-    return _render(
+    return render(
         "kernels.py.jinja",
         name=name,
         programs=programs,
@@ -130,7 +113,7 @@ def module_text(architecture: Architecture, suffix: str | None = None) -> Module
         for layer in architecture.layers
     ]
     name = safe_name(architecture.name)
-    configuration = _render(
+    configuration = render(
         "configuration.py.jinja",
         name=name,
         genome=print_architecture(architecture, name),
@@ -138,7 +121,7 @@ def module_text(architecture: Architecture, suffix: str | None = None) -> Module
         fields=_fields(architecture.sizes),
         layers=[(json.dumps(layer), len(list(run))) for layer, run in groupby(layers)],
     )
-    modeling = _render(
+    modeling = render(
         "modeling.py.jinja",
         name=name,
         configuration_module=f"configuration_{suffix or 'autobertc'}",

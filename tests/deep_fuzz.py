@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -92,7 +91,7 @@ def main() -> int:
                 options.state.parent.mkdir(parents=True, exist_ok=True)
                 partial = options.state.with_suffix(".partial")
                 partial.write_text(json.dumps(finished, indent=1))
-                os.replace(partial, options.state)
+                partial.replace(options.state)
             print(
                 f"{done * size} programs in {time.monotonic() - start:.0f} s, {len(failed)} chunks failed", flush=True
             )

@@ -68,7 +68,7 @@ def _work(node: Node) -> float:
     if isinstance(op, MatMul):
         return 2 * NOMINAL_WIDTH * TENSOR
     if isinstance(op, Reduction) or contracts(node):
-        return 2 * ARITHMETIC_RATE + (SPECIAL if getattr(op, "kind", "") == "log_mean_exp" else 0.0)
+        return 2 * ARITHMETIC_RATE + (SPECIAL if getattr(op, "kind", "") == "softmax" else 0.0)
     if isinstance(op, Transpose | Leaf):
         return 0.0
     return ARITHMETIC_RATE

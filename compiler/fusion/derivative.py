@@ -22,7 +22,7 @@ from autobertc.dsl.ops.base import (
     Rowwise,
     Transpose,
 )
-from autobertc.dsl.ops.calculus import ROW_SUM, Keep, MissingKernel, pair_gradient, pair_sum, sloped
+from autobertc.dsl.ops.calculus import ROW_SUM, Keep, MissingKernel, pair_gradient, sloped
 from autobertc.dsl.types import NN
 
 
@@ -121,7 +121,8 @@ class Differentiator:
     def _pairwise(self, node: Node, op: Pairwise, g: Node, values: tuple[Node, ...]) -> None:
         x, y = values
         if op.finish is not None:
-            inner = make_node(pair_sum(op), x, y)
-            g = sloped(make_node, op.finish, 0, (inner,), self.values[node], g)
+            if op.finish_gradient is None:
+                raise MissingKernel(op, "finish_gradient")
+            g = make_node(op.finish_gradient, g, self.values[node])
         for operand, (first, second, weight) in zip(node.operands, ((x, y, g), (y, x, transposed(g))), strict=True):
             self._add(operand, node, make_node(pair_gradient(op), first, second, weight))

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from autobertc.compiler.fusion.lowering import lower_stage
 from autobertc.compiler.fusion.plan import Plan, Stage
+from autobertc.compiler.fusion.shapes import is_statistic
 from autobertc.compiler.fusion.tiles import (
     Accumulate,
     Compare,
-    Count,
     Dot,
     Draw,
     Expand,
     Fold,
+    FoldSoftmax,
     Instruction,
     Load,
     Map,
@@ -46,7 +47,7 @@ from autobertc.dsl.types import DN, ND, NN
 Array = NDArray[Any]
 Rounding = Callable[[Array], Array]
 
-LOWEST = np.float32(-1e38)
+LOWEST = np.finfo(np.float32).min
 
 
 def round_bfloat16(x: Array) -> Array:
@@ -152,8 +153,7 @@ class Executor:
                 parts.append(part.memory)
             for node in stage.targets:
                 pieces = np.stack([part[node] for part in parts])
-                is_sum = getattr(node.op, "kind", "sum") == "sum"
-                memory[node] = pieces.sum(axis=0) if is_sum else np.logaddexp.reduce(pieces, axis=0)
+                memory[node] = _joined(pieces) if is_statistic(node) else pieces.sum(axis=0)
         else:
             steps = list(range(0, length, self.blocks.streamed)) if stage.kind == "stream" else [0]
             for i in owned:
@@ -240,11 +240,9 @@ class _Program:
     def execute(self, it: Instruction) -> None:
         tiles = self.tiles
         if isinstance(it, Load):
-            tiles[it.out] = self.load(it.node, it.out.axes, it.turned)
+            tiles[it.out] = self.load(it.node, it.out.axes, it.turned, it.part)
         elif isinstance(it, Draw):
             tiles[it.out] = self.draw(it)
-        elif isinstance(it, Count):
-            tiles[it.out] = self.share(it.of)
         elif isinstance(it, Map):
             given = {name: self.aligned(tile, it.out.axes) for name, tile in it.operands.items()}
             tiles[it.out] = evaluate(np, it.expression, given).astype(np.float32)
@@ -269,9 +267,12 @@ class _Program:
             )
             tiles[it.out] = np.matmul(left, right)
         elif isinstance(it, Fold):
+            tiles[it.out] = tiles[it.operand].sum(axis=2 + it.operand.axes.index(it.axis))
+        elif isinstance(it, FoldSoftmax):
             axis = 2 + it.operand.axes.index(it.axis)
-            values = tiles[it.operand]
-            tiles[it.out] = values.sum(axis=axis) if it.share is None else _log_mean_exp(values, axis, tiles[it.share])
+            largest = np.maximum(tiles[it.operand].max(axis=axis), LOWEST)
+            total = np.exp(tiles[it.operand] - np.expand_dims(largest, axis)).sum(axis=axis)
+            tiles[it.out], tiles[it.inverse] = largest, _inverse(total)
         elif isinstance(it, Triple):
             given = {name: self.spread(tiles[tile], own, it.labels) for name, (tile, own) in it.operands.items()}
             tiles[it.out] = evaluate(np, it.expression, given).sum(axis=2 + it.labels.index(it.over))
@@ -289,9 +290,11 @@ class _Program:
         array = rounding(self.tiles[tile])
         return np.swapaxes(array, -1, -2) if turned else array
 
-    def load(self, node: Node, axes: tuple[str, ...], turned: bool) -> Array:
-        batch, heads, length, width = self.executor.shape
+    def load(self, node: Node, axes: tuple[str, ...], turned: bool, part: int = 0) -> Array:
+        length, width = self.executor.shape[2:]
         array = self.memory[node]
+        if is_statistic(node):
+            array = array[:, :, part]
         if turned and node.type.rows == node.type.columns:
             array = np.swapaxes(array, -1, -2)
         result = np.zeros(self.shape(axes), dtype=np.float32)
@@ -305,14 +308,6 @@ class _Program:
         for axis in axes:
             result = np.where(self.place(axes, axis, self.inside(axis)), result, np.float32(0.0))
         return result
-
-    def share(self, of: str) -> Array:
-        batch, _, length, width = self.executor.shape
-        if of == "D":
-            return np.full((1, 1), 1.0 / width, dtype=np.float32)
-        mask = self.executor.mask
-        count = np.full(batch, length) if mask is None else mask.sum(axis=-1)
-        return (1.0 / np.maximum(count, 1)).astype(np.float32)[:, None]
 
     def draw(self, it: Draw) -> Array:
         keep = self.executor.keeps.get(it.site)
@@ -355,9 +350,9 @@ class _Program:
 
     def _finish(self, it: OnlineSoftmax) -> None:
         largest, total = self.running[it.out]
-        self.tiles[it.out] = largest + np.log(total * self.aligned(it.share, it.out.axes))
+        self.tiles[it.out], self.tiles[it.inverse] = largest, _inverse(total)
         for part in it.sums:
-            self.tiles[part.total] = self.tiles[part.total] / np.where(total == 0.0, np.float32(1.0), total)[..., None]
+            self.tiles[part.total] = self.tiles[part.total] * self.tiles[it.inverse][..., None]
 
     def store(self, it: Store) -> None:
         batch, heads, length, width = self.executor.shape
@@ -373,8 +368,11 @@ class _Program:
             values = precision.rows(values)
         if it.node not in self.memory:
             sizes = [length if axis in "ij" else width for axis in axes]
-            self.memory[it.node] = np.zeros((batch, heads, *sizes), dtype=np.float32)
+            parts = (2,) if is_statistic(it.node) else ()
+            self.memory[it.node] = np.zeros((batch, heads, *parts, *sizes), dtype=np.float32)
         target = self.memory[it.node]
+        if is_statistic(it.node):
+            target = target[:, :, it.part]
         if it.turned and it.node.type == NN:
             target = np.swapaxes(target, -1, -2)
         window = tuple(
@@ -387,8 +385,14 @@ class _Program:
         piece[...] = values[(slice(None), slice(None), *(slice(0, size) for size in piece.shape[2:]))]
 
 
-def _log_mean_exp(values: Array, axis: int, share: Array) -> Array:
-    largest = np.maximum(values.max(axis=axis), LOWEST)
-    total = np.exp(values - np.expand_dims(largest, axis)).sum(axis=axis)
-    result: Array = largest + np.log(total * share.reshape(*share.shape, *[1] * (total.ndim - 2)))
-    return result
+def _inverse(total: Array) -> Array:
+    """One over a sum of exponentials, 0 where it is empty."""
+    return np.where(total == 0.0, np.float32(0.0), np.float32(1.0) / total)
+
+
+def _joined(pieces: Array) -> Array:
+    """The statistic of all pieces, `[pieces, batch, heads, 2, D]`."""
+    largest = pieces[:, :, :, 0].max(axis=0)
+    inverse = pieces[:, :, :, 1]
+    sums = np.where(inverse == 0.0, np.float32(0.0), np.exp(pieces[:, :, :, 0] - largest) / inverse)
+    return np.stack([largest, _inverse(sums.sum(axis=0))], axis=2)

@@ -11,6 +11,7 @@ from autobertc.compiler.fusion.joint import Joint, plan_program
 from autobertc.compiler.fusion.kernel_text import KernelText, write_kernel
 from autobertc.compiler.fusion.lowering import lower_stage
 from autobertc.compiler.fusion.plan import Plan, Stage
+from autobertc.compiler.fusion.shapes import is_statistic
 from autobertc.dsl.graph import Node, Program, print_roots
 from autobertc.dsl.ops.base import MatMul, Transpose
 from autobertc.dsl.ops.calculus import MissingKernel, PairGradient, PairSum
@@ -60,7 +61,7 @@ def _comment(plan: Plan, stage: Stage) -> list[str]:
     wrapped = [part for line in lines for part in wrap(line, 110, subsequent_indent="    ", break_on_hyphens=False)]
     if sum(map(len, wrapped)) > MAX_COMMENT:
         return [f"{len(stage.targets)} values of a large program."]
-    return wrapped if len(wrapped) == 1 else [*wrapped, ""]
+    return wrapped
 
 
 def _strings(values: Iterable[str]) -> str:
@@ -69,7 +70,7 @@ def _strings(values: Iterable[str]) -> str:
 
 
 def _flags(kernel: KernelText) -> list[str]:
-    names = ("shares", "draws", "compares", "triples")
+    names = ("draws", "compares", "triples")
     return [name for name in names if getattr(kernel, name)]
 
 
@@ -86,7 +87,7 @@ def _stage_entry(plan: Plan, stage: Stage, kernel: KernelText) -> str:
     if _flags(kernel):
         fields.append(f"flags={_strings(_flags(kernel))}")
     fields.append(f"sizes={kernel.sizes}")
-    sums = [plan.names[node] for node in written if getattr(node.op, "kind", "sum") == "sum"]
+    sums = [plan.names[node] for node in written if not is_statistic(node)]
     if stage.kind == "state" and sums:
         fields.append(f"sums={_strings(sums)}")
     fields.append(f'key="{blake2b(kernel.source.encode(), digest_size=8).hexdigest()}"')
@@ -138,11 +139,15 @@ def _direction(plan: Plan, prefix: str, kernels: list[KernelText], library: set[
     ]
 
 
+def _kind(node: Node) -> str:
+    return _KINDS[node.type] + ("_twice" if is_statistic(node) else "")
+
+
 def _kinds(joint: Joint) -> dict[str, str]:
     kinds = {}
     for plan in (joint.forward, joint.backward):
         nodes: list[Node] = [*plan.names]
-        kinds.update({plan.names[node]: _KINDS[node.type] for node in nodes})
+        kinds.update({plan.names[node]: _kind(node) for node in nodes})
     return kinds
 
 

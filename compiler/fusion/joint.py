@@ -11,6 +11,7 @@ from autobertc.compiler.fusion.derivative import Differentiator
 from autobertc.compiler.fusion.distribution import distribute
 from autobertc.compiler.fusion.plan import Plan
 from autobertc.compiler.fusion.planner import draft
+from autobertc.compiler.fusion.shapes import is_statistic
 from autobertc.dsl.graph import Node, Program, fold, make_node, post_order
 from autobertc.dsl.ops.base import Input, Pairwise, Rowwise
 from autobertc.dsl.ops.calculus import Leaf, MissingKernel, keep_mask, pair_sum
@@ -89,7 +90,8 @@ def plan_program(program: Program) -> Joint:
     def seen_again(node: Node, operands: list[Node]) -> Node:
         if node in members:
             name = f"kept_{len(leaves) + 1}"
-            leaves[node] = make_node(Leaf(name=name, formula="kept by the forward pass", type=node.type))
+            kept = "kept by the forward pass"
+            leaves[node] = make_node(Leaf(name=name, formula=kept, type=node.type, is_statistic=is_statistic(node)))
             return leaves[node]
         return make_node(node.op, *operands)
 
@@ -118,7 +120,7 @@ def plan_program(program: Program) -> Joint:
 
 
 def _labels(nodes: Mapping[Node, Node], result: Node) -> dict[Node, str]:
-    """Names of kept values after what they are: result, kept_log_mean_exp_1, kept_matmul_1, ..."""
+    """Names of kept values after what they are: result, kept_softmax_statistic_1, kept_matmul_1, ..."""
     counts: dict[str, int] = {}
     labels = {}
     for node in nodes:

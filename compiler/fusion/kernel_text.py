@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 
 from autobertc.compiler.fusion.plan import Plan, Stage
+from autobertc.compiler.fusion.shapes import is_statistic
 from autobertc.compiler.fusion.tiles import (
     Accumulate,
     Compare,
-    Count,
     Dot,
     Draw,
     Expand,
     Fold,
+    FoldSoftmax,
     Instruction,
     Load,
     Map,
@@ -27,6 +29,7 @@ from autobertc.compiler.fusion.tiles import (
     Triple,
     Turn,
 )
+from autobertc.compiler.rendering import render
 from autobertc.dsl.graph import Node
 from autobertc.dsl.ops.base import Input
 from autobertc.dsl.ops.expressions import FUNCTIONS, substitute
@@ -36,6 +39,7 @@ BLOCKS = {"i": "BLOCK_I", "j": "BLOCK_J", "d": "BLOCK_D", "e": "BLOCK_D", "f": "
 # Functions of expressions that the kernels' own module has; the others are Triton's.
 OWN_FUNCTIONS = ("log1p", "tanh")
 _FUNCTIONS = {name: name if name in OWN_FUNCTIONS else f"tl.{name}" for name in FUNCTIONS}
+NO_BREAK = "\u00a0"
 _SIMPLE = re.compile(r"\w+(\[[\w:, ]*\])?")
 
 
@@ -49,8 +53,8 @@ class KernelText:
         buffers: the values in memory that it takes, in the order of its arguments; those in `strided` with three
             strides each.
         helpers: what it calls of kernel_functions.py.
-        draws, shares, compares, triples: whether it takes a dropout seed, counts tokens, reads rows a few coordinates
-            at a time, has tiles of three axes.
+        draws, compares, triples: whether it takes a dropout seed, reads rows a few coordinates at a time, has tiles of
+            three axes.
         sizes: how many tiles of rows it streams, of [tile, D] sums and of score tiles it holds.
     """
 
@@ -60,7 +64,6 @@ class KernelText:
     strided: tuple[Node, ...]
     helpers: tuple[str, ...]
     draws: bool
-    shares: bool
     compares: bool
     triples: bool
     sizes: tuple[int, int, int]
@@ -127,9 +130,6 @@ class _Writer:
             )
             name = it.out.name
             return [f"{name} = 1.0", "if DROPOUT:", f"    {name} = {drawn}"]
-        if isinstance(it, Count):
-            value = self.call("token_share", "shares", "sequence", "N") if it.of == "N" else "1.0 / D"
-            return [f"{it.out.name} = {value}"]
         if isinstance(it, Map):
             operands = {}
             for name, tile in it.operands.items():
@@ -150,13 +150,10 @@ class _Writer:
                 return []
             return [f"{it.out.name} = tl.dot({self._factors(it)}, input_precision=PRECISION)"]
         if isinstance(it, Fold):
-            axis = it.operand.axes.index(it.axis)
-            value = (
-                f"tl.sum({it.operand.name}, axis={axis})"
-                if it.share is None
-                else self.call("log_mean_exp", it.operand.name, str(axis), it.share.name)
-            )
-            return [f"{it.out.name} = {value}"]
+            return [f"{it.out.name} = tl.sum({it.operand.name}, axis={it.operand.axes.index(it.axis)})"]
+        if isinstance(it, FoldSoftmax):
+            statistic = self.call("softmax_statistic", it.operand.name, str(it.operand.axes.index(it.axis)))
+            return [f"{it.out.name}, {it.inverse.name} = {statistic}"]
         if isinstance(it, Triple):
             return self._triple(it)
         if isinstance(it, Compare):
@@ -170,7 +167,8 @@ class _Writer:
     def _load(self, it: Load) -> str:
         node, axes, name = it.node, it.out.axes, self.plan.names[it.node]
         if len(axes) == 1:
-            return self.call("load_values", f"{name}_rows", self.places(axes[0]), self.real(axes[0], axes))
+            pointer = f"{name}_rows{self.part(it.part, axes[0])}"
+            return self.call("load_values", pointer, self.places(axes[0]), self.real(axes[0], axes))
         if node.type in (NN, DD):
             side = "N" if node.type == NN else "D"
             strides = ("1", side) if it.turned else (side, "1")
@@ -179,6 +177,10 @@ class _Writer:
             return self.call("load_square", f"{name}_rows", *places, *strides, *real)
         pointer, stride = self.rows(node)
         return self.call("load_rows", pointer, axes[0], stride, self.real(axes[0], (axes[0],)), "D", "BLOCK_D")
+
+    def part(self, part: int, axis: str) -> str:
+        """Where the second half of a softmax statistic lies."""
+        return "" if part == 0 else f" + {'N' if axis in 'ij' else 'D'}"
 
     def _scaled(self, it: Scale) -> str:
         sign = "-" if it.sign < 0 else ""
@@ -245,11 +247,11 @@ class _Writer:
         stem, axis = it.scores.name, it.scores.axes.index(it.over)
         wide = "[None, :]" if axis == 0 else "[:, None]"
         lines = [
-            f"{stem}_now = tl.maximum({stem}_largest, tl.max({stem}, axis={axis}))",
-            f"{stem}_shrink = tl.exp({stem}_largest - {stem}_now)",
+            f"{stem}_now = tl.maximum({it.out.name}, tl.max({stem}, axis={axis}))",
+            f"{stem}_shrink = tl.exp({it.out.name} - {stem}_now)",
             f"{stem}_weights = tl.exp({stem} - {stem}_now{wide})",
             f"{stem}_sum = {stem}_sum * {stem}_shrink + tl.sum({stem}_weights, axis={axis})",
-            f"{stem}_largest = {stem}_now",
+            f"{it.out.name} = {stem}_now",
         ]
         for part in it.sums:
             kind = "half" if part.values.half else "wide"
@@ -269,6 +271,7 @@ class _Writer:
         if len(axes) == 1:
             count = "N" if axes[0] in "ij" else "D"
             place = self.places(axes[0])
+            pointer += self.part(it.part, axes[0])
             line = self.call("store_values", pointer, place, self.real(axes[0], axes), count, tile)
         elif node.type in (NN, DD):
             side = "N" if node.type == NN else "D"
@@ -293,7 +296,8 @@ class _Writer:
             if isinstance(it, Accumulate):
                 lines.append(f"{it.total.name} = {self.zeros(it.total.axes)}")
             elif isinstance(it, OnlineSoftmax):
-                lines.append(f"{it.scores.name}_largest = {self.zeros(it.out.axes)} - 1e38")
+                self.helpers.add("LOWEST")
+                lines.append(f"{it.out.name} = {self.zeros(it.out.axes)} + LOWEST")
                 lines.append(f"{it.scores.name}_sum = {self.zeros(it.out.axes)}")
                 lines += [f"{part.total.name} = {self.zeros(part.total.axes)}" for part in it.sums]
         return lines
@@ -303,11 +307,8 @@ class _Writer:
         lines = []
         for it in self.code.sections[1]:
             if isinstance(it, OnlineSoftmax):
-                stem = it.scores.name
-                lines.append(f"{it.out.name} = {stem}_largest + tl.log({stem}_sum * {it.share.name})")
-                if it.sums:
-                    lines.append(f"{stem}_sum = tl.where({stem}_sum == 0.0, 1.0, {stem}_sum)")
-                lines += [f"{part.total.name} = {part.total.name} / {stem}_sum[:, None]" for part in it.sums]
+                lines.append(f"{it.inverse.name} = {self.call('inverse', f'{it.scores.name}_sum')}")
+                lines += [f"{part.total.name} = {part.total.name} * {it.inverse.name}[:, None]" for part in it.sums]
         return lines
 
     def defer(self) -> None:
@@ -347,11 +348,7 @@ def _sizes(code: Tiled) -> tuple[int, int, int]:
     return reads, sum(len(total.axes) == 2 for total in totals), maps
 
 
-def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
-    return ["    " * depth + line for line in lines]
-
-
-def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: Iterable[str]) -> KernelText:
+def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: Sequence[str]) -> KernelText:
     """The kernel of a stage; `comment` is its docstring, a line each."""
     writer = _Writer(plan, stage, code)
     writer.defer()
@@ -362,46 +359,50 @@ def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: It
     buffers = tuple(dict.fromkeys([*used, *written]))
     strided = tuple(node for node in buffers if is_external(plan, node))
     draws = any(isinstance(it, Draw) for it in code.instructions)
-    shares = any(isinstance(it, Count) and it.of == "N" for it in code.instructions)
     compares = any(isinstance(it, Compare) for it in code.instructions)
     triples = any(isinstance(it, Triple) for it in code.instructions)
     sizes = _sizes(code)
     name = f"{prefix}_{stage.name}"
 
     names = [plan.names[node] for node in buffers]
-    arguments = [", ".join(names)]
-    arguments += [", ".join(f"{plan.names[node]}_{axis}" for axis in "bhn") for node in strided]
-    arguments.append("mask" + (", shares" if shares else "") + (", seed, dropout_p" if draws else ""))
-    sizes = ["H", "N"] + (["size"] if stage.kind == "state" else [])
-    arguments.append(", ".join(sizes))
     constants = ["D", "BLOCK_D", "ROOT", "DTYPE", "PRECISION", "FULL"]
     constants += ["DROPOUT"] if draws else []
     constants += [BLOCKS[axis] for axis in "ij" if axis in code.axes] + (["CHUNK"] if compares else [])
-    arguments.append(", ".join(f"{constant}: tl.constexpr" for constant in constants))
-    lines = ["@jit", f"def {name}(", *_indented(f"{line}," for line in arguments), "):"]
-    lines += _indented(['"""' + "\n    ".join(comment) + '"""'])
-    body = writer_preamble(writer, buffers, written)
-    body += [*prologue, *writer.initial()]
+    state = stage.kind == "state"
+    arguments = [
+        *names,
+        *(f"{plan.names[node]}_{axis}" for node in strided for axis in "bhn"),
+        "mask",
+        *(["seed", "dropout_p"] if draws else []),
+        *(["H", "N", "size"] if state else ["H", "N"]),
+        *(f"{constant}:{NO_BREAK}tl.constexpr" for constant in constants),
+    ]
     if loop:
-        first = "start, stop" if stage.kind == "state" else "0, N"
-        stop = "stop" if stage.kind == "state" else "N"
-        body.append(f"for first in range({first}, BLOCK_J):")
-        body += _indented(
-            ["j = first + tl.arange(0, BLOCK_J)", f"real_j = inside(j, {stop}, mask, sequence, N)", *loop]
-        )
         writer.helpers.add("inside")
-        body += writer.final()
-    body += epilogue
-    source = "\n".join([*lines, *_indented(body)]) + "\n"
+    uses_features = any(re.search(r"\bd\b|\breal_d\b", line) for line in [*prologue, *loop, *epilogue])
+    source = render(
+        "kernel.py.jinja",
+        name=name,
+        arguments=[line.rstrip(",").replace(NO_BREAK, " ") for line in wrap(", ".join(arguments), 110)],
+        comment=comment,
+        places=places_text(writer, buffers, written, uses_features),
+        prologue=prologue,
+        initial=writer.initial(),
+        loop_lines=loop,
+        bounds="start, stop" if state else "0, N",
+        stop="stop" if state else "N",
+        final=writer.final(),
+        epilogue=epilogue,
+    )
     helpers = tuple(sorted(writer.helpers))
-    return KernelText(name, source, buffers, strided, helpers, draws, shares, compares, triples, sizes)
+    return KernelText(name, source, buffers, strided, helpers, draws, compares, triples, sizes)
 
 
-def writer_preamble(writer: _Writer, buffers: Iterable[Node], written: Iterable[Node]) -> list[str]:
+def places_text(writer: _Writer, buffers: Iterable[Node], written: Iterable[Node], uses_features: bool) -> list[str]:
     """Which tile of which head a program works on, and where its values lie."""
     plan, stage, axes = writer.plan, writer.stage, writer.code.axes
-    lines = ["pair = tl.program_id(1).to(tl.int64)", "sequence = pair // H", "head = pair % H"]
-    if axes & {"d", "e", "f"} or any(not is_row_statistic(node) for node in buffers):
+    lines = []
+    if uses_features:
         lines += ["d = tl.arange(0, BLOCK_D)", "real_d = d < D"]
     if "i" in axes:
         writer.helpers.add("inside")
@@ -420,20 +421,13 @@ def writer_preamble(writer: _Writer, buffers: Iterable[Node], written: Iterable[
     for node in buffers:
         name = plan.names[node]
         sizes = [{"N": "N", "D": "D"}[symbol] for symbol in node.type if symbol != "1"]
-        if is_external(plan, node):
-            offset = f"sequence * {name}_b + head * {name}_h"
-        else:
-            offset = " * ".join(["pair", *sizes])
+        own = " * ".join(["pair", *(["2"] if is_statistic(node) else []), *sizes])
+        offset = f"sequence * {name}_b + head * {name}_h" if is_external(plan, node) else own
         if stage.kind == "state" and node in written:
-            piece = " * ".join(["tl.num_programs(1)", *sizes])
+            piece = own.replace("pair", "tl.num_programs(1)")
             lines.append(f"{name}_piece = {name} + tl.program_id(0).to(tl.int64) * {piece} + {offset}")
         elif name.startswith("kept_") and node in written:
             lines += [f"if {name} is not None:", f"    {name}_rows = {name} + {offset}"]
         else:
             lines.append(f"{name}_rows = {name} + {offset}")
     return lines
-
-
-def is_row_statistic(node: Node) -> bool:
-    """Whether a value has one number for each token."""
-    return "1" in node.type and "N" in node.type

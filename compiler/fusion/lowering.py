@@ -7,18 +7,18 @@ import numpy as np
 from autobertc.compiler.fusion.plan import Plan, Stage
 from autobertc.compiler.fusion.planner import is_given, target_operands, target_request
 from autobertc.compiler.fusion.requests import Operand, Request, contraction, operands, stored
-from autobertc.compiler.fusion.shapes import contracts_sequence, peeled
+from autobertc.compiler.fusion.shapes import contracts_sequence, is_statistic, peeled
 from autobertc.compiler.fusion.tiles import (
     EPILOGUE,
     LOOP,
     PROLOGUE,
     Accumulate,
     Compare,
-    Count,
     Dot,
     Draw,
     Expand,
     Fold,
+    FoldSoftmax,
     Instruction,
     Load,
     Map,
@@ -60,7 +60,8 @@ class _Lowering:
         self.tiles: dict[Request, Tile] = {}
         self.done: dict[Node, Tile] = {}
         self.selected: dict[tuple[Tile, str, str], Tile] = {}
-        self.shares: dict[str, Tile] = {}
+        # The inverse sums of a softmax statistic, by the tile of its maxima.
+        self.inverses: dict[Tile, Tile] = {}
         # A tile must not have the name of a buffer, which the kernel takes as an argument.
         self.taken = set(plan.names.values())
         self.counts: dict[str, int] = {}
@@ -127,7 +128,7 @@ class _Lowering:
                 raise MissingKernel(op, "kernel")
             given = dict(zip("xy", tiles, strict=False))
             if isinstance(op, Weights):
-                given["share"] = self.count(op.columns)
+                given["z"] = self.inverses[tiles[1]]
             return self._map(op.name, op.kernel, given, isinstance(op, Weights))
         if isinstance(op, PairSum):
             return self._compare(request)
@@ -142,6 +143,9 @@ class _Lowering:
         axes = tuple({"d": "e", "e": "d"}[axis] for axis in tile.axes)
         out = self.new("turned", stored(*axes), tile, zero=frozenset({"d": "e", "e": "d"}[axis] for axis in tile.zero))
         self.emit(Turn(out, tile), out.section)
+        if tile in self.inverses:
+            self.inverses[out] = self.new("turned", out.axes, self.inverses[tile])
+            self.emit(Turn(self.inverses[out], self.inverses[tile]), out.section)
         return out
 
     def _load(self, request: Request) -> Tile:
@@ -149,14 +153,10 @@ class _Lowering:
         tile = self.new(self.plan.names[node].lower(), axes, zero=frozenset(axes), half=isinstance(node.op, Input))
         turned = len(axes) == 2 and (request.rows, request.columns) != axes
         self.emit(Load(tile, node, turned), tile.section)
+        if is_statistic(node):
+            self.inverses[tile] = self.new("inverse", axes, zero=frozenset(axes))
+            self.emit(Load(self.inverses[tile], node, turned, part=1), tile.section)
         return tile
-
-    def count(self, symbol: str) -> Tile:
-        """One over the number of real tokens, or of features."""
-        if symbol not in self.shares:
-            self.shares[symbol] = self.new("share", ())
-            self.emit(Count(self.shares[symbol], "N" if symbol == "N" else "D"), PROLOGUE)
-        return self.shares[symbol]
 
     def _add(self, tiles: list[Tile]) -> Tile:
         result = tiles[0]
@@ -209,15 +209,15 @@ class _Lowering:
         ]
         if isinstance(op, Reduction):
             assert own[0] is not None
-            if op.kind == "log_mean_exp":
-                share = self.count(request.node.operands[0].type.columns)
+            if op.kind == "softmax":
                 scores = self.select(tiles[0], own[0], "minus_infinity")
-                out = self.new(op.name, axes, scores)
-                self.emit(Fold(out, scores, own[0], share), out.section)
+                out = self.new("largest", axes, scores)
+                self.inverses[out] = self.new("inverse", axes, scores)
+                self.emit(FoldSoftmax(out, self.inverses[out], scores, own[0]), out.section)
                 return out
             inside = self.select(tiles[0], own[0])
             out = self.new(op.name, axes, inside, zero=inside.zero - {own[0]})
-            self.emit(Fold(out, inside, own[0], None), out.section)
+            self.emit(Fold(out, inside, own[0]), out.section)
             return out
         if isinstance(op, MatMul):
             x, y = (self.select(tile, axis) if axis else tile for tile, axis in zip(tiles, own, strict=True))
@@ -282,6 +282,8 @@ class _Lowering:
                 turned = len(request.axes) == 2 and (request.rows, request.columns) != request.axes
                 section = EPILOGUE if self.streams else PROLOGUE
                 self.emit(Store(node, tile, turned), section)
+                if is_statistic(node):
+                    self.emit(Store(node, self.inverses[self.done[node]], turned, part=1), section)
         used: set[str] = set()
         for instruction in self.code.instructions:
             used |= set(_axes(instruction))
@@ -290,7 +292,7 @@ class _Lowering:
 
     def _accumulate(self, node: Node) -> Tile:
         request = target_request(node)
-        if isinstance(node.op, Reduction) and node.op.kind == "log_mean_exp":
+        if isinstance(node.op, Reduction) and node.op.kind == "softmax":
             return self._online(node, request)
         needed = contraction(request, "j")
         part = self._contract(request, needed, "j")
@@ -304,7 +306,8 @@ class _Lowering:
     def _online(self, node: Node, request: Request) -> Tile:
         (found,) = contraction(request, "j")
         scores = self.select(self._operand(found), "j", "minus_infinity")
-        out = Tile(f"{scores.name}_log_mean_exp", request.axes, EPILOGUE)
+        out = Tile(f"{scores.name}_largest", request.axes, EPILOGUE)
+        self.inverses[out] = Tile(f"{scores.name}_inverse", request.axes, EPILOGUE)
         sums = []
         for product in self.stage.online.get(node, []):
             weights, values = target_operands(product)
@@ -317,7 +320,7 @@ class _Lowering:
             total = self._total(f"matmul_{len(self.code.instructions)}", target_request(product).axes)
             sums.append(WeightedSum(total, keep, tile, values.labels != ("j", "d")))
             self.done[product] = total
-        self.emit(OnlineSoftmax(out, scores, "j", self.count("N"), tuple(sums)), LOOP)
+        self.emit(OnlineSoftmax(out, self.inverses[out], scores, "j", tuple(sums)), LOOP)
         return out
 
 

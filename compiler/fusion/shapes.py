@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autobertc.dsl.graph import Node
 from autobertc.dsl.ops.base import MatMul, Transpose
-from autobertc.dsl.ops.calculus import PairGradient, PairSum, Reduction
+from autobertc.dsl.ops.calculus import Leaf, PairGradient, PairSum, Reduction
 
 
 def peeled(node: Node) -> Node:
@@ -27,6 +27,13 @@ def contracts(node: Node) -> bool:
 def contracts_sequence(node: Node) -> bool:
     """Whether that axis is the sequence: such a value is complete only when all tokens have been seen."""
     return contracts(node) and node.op.contracts(*(operand.type for operand in node.operands)) == "N"
+
+
+def is_statistic(node: Node) -> bool:
+    """Whether a value is the statistic of a softmax: two numbers for each row."""
+    if isinstance(node.op, Leaf):
+        return node.op.is_statistic
+    return isinstance(node.op, Reduction) and node.op.kind == "softmax"
 
 
 def is_map_product(node: Node) -> bool:

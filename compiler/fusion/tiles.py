@@ -34,11 +34,15 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """A tile of a value in memory; 0 outside. `turned`: the value's rows are the tile's last axis."""
+    """A tile of a value in memory; 0 outside. `turned`: the value's rows are the tile's last axis.
+
+    Of a softmax statistic, `part` 0 is the maxima and 1 the inverse sums.
+    """
 
     out: Tile
     node: Node
     turned: bool
+    part: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +52,6 @@ class Draw:
     out: Tile
     site: int
     turned: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Count:
-    """A number without axes: one over how many real tokens the sequence has, or over how many features."""
-
-    out: Tile
-    of: Literal["N", "D"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +93,7 @@ class Expand:
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """A tile of features with the names of its axes exchanged: a matrix transposed, or a vector along the other axis."""
+    """A tile of features with its axes exchanged: a matrix transposed, a vector along the other axis."""
 
     out: Tile
     operand: Tile
@@ -116,12 +112,21 @@ class Dot:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """The sum of a tile along one of its axes, or with a `share` the logarithm of the mean of its exponentials."""
+    """The sum of a tile along one of its axes."""
 
     out: Tile
     operand: Tile
     axis: str
-    share: Tile | None
+
+
+@dataclass(frozen=True, eq=False)
+class FoldSoftmax:
+    """The statistic of a tile along one of its axes: `out` the maxima, `inverse` one over the sums."""
+
+    out: Tile
+    inverse: Tile
+    operand: Tile
+    axis: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,30 +178,30 @@ class WeightedSum:
 class OnlineSoftmax:
     """One pass over scores, `over` the streamed axis: running maximum and sum of exponentials, and sums with weights.
 
-    `scores` are minus infinity outside. After the loop `out` is the logarithm of the mean of the exponentials, minus
-    infinity where there was no token, and the totals are divided by their sum.
+    `scores` are minus infinity outside. After the loop `out` is the maxima and `inverse` one over the sums, 0 where
+    there was no token, by which the totals have been multiplied.
     """
 
     out: Tile
+    inverse: Tile
     scores: Tile
     over: str
-    share: Tile
     sums: tuple[WeightedSum, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """Writes a value; 0 outside along the sequence axes."""
+    """Writes a value; 0 outside along the sequence axes. `part` as for `Load`."""
 
     node: Node
     tile: Tile
     turned: bool
+    part: int = 0
 
 
 Instruction = (
     Load
     | Draw
-    | Count
     | Map
     | Scale
     | Select
@@ -204,6 +209,7 @@ Instruction = (
     | Turn
     | Dot
     | Fold
+    | FoldSoftmax
     | Triple
     | Compare
     | Accumulate

@@ -11,12 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kernel_functions import add_pieces
+from .kernel_functions import add_pieces, join_statistics
 from .launching import Configuration, choose
 from .operators import INTERPRETING, dot_precision, on_device, register_operator, rows_contiguous, triton, wrap_triton
 
-# Of a buffer, by its kind; N tokens, D features.
-SHAPES = {"rows": "ND", "tokens": "N", "square": "DD", "features": "D", "map": "NN"}
+# Of a buffer, by its kind; N tokens, D features. Softmax statistics are two numbers: a maximum, an inverse sum.
+SHAPES = {
+    "rows": "ND",
+    "tokens": "N",
+    "tokens_twice": "2N",
+    "features": "D",
+    "features_twice": "2D",
+    "square": "DD",
+    "map": "NN",
+}
 PIECE = 1024  # tokens summed by one program of a state stage; the sums of pieces are added in order
 MAX_HEAD_DIM = 256
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -31,10 +39,10 @@ class Stage:
         kind: what it owns and streams: rows, stream, state, square or map.
         reads, writes: names of buffers.
         strided: those that come with strides.
-        flags: what else it takes: "shares", "draws", "compares"; "triples" bears on its tile sizes.
+        flags: what else it takes: "draws", "compares"; "triples" bears on its tile sizes.
         sizes: how many tiles of rows it streams, of [tile, D] sums and of score tiles it holds.
         key: a hash of the kernel's text, under which its tile sizes are kept.
-        sums: for a state stage, which results are sums; the others are logarithms of means.
+        sums: for a state stage, which results are sums; the others are softmax statistics.
     """
 
     kernel: Any
@@ -75,7 +83,6 @@ class _Call:
     """What all launches of one call share."""
 
     mask: Tensor | None
-    shares: Tensor | None
     seed: Tensor | None
     dropout_p: float
 
@@ -208,7 +215,7 @@ class Fused:
     def _empty(self, name: str, like: Tensor) -> Tensor:
         batch, heads, length, width = like.shape
         kind = self.buffers[name]
-        sizes = [length if symbol == "N" else width for symbol in SHAPES[kind]]
+        sizes = [{"N": length, "D": width, "2": 2}[symbol] for symbol in SHAPES[kind]]
         # float16 may overflow in values that the program's text does not have.
         dtype = like.dtype if kind == "rows" and like.dtype != torch.float16 else torch.float32
         return like.new_empty((batch, heads, *sizes), dtype=dtype)
@@ -256,8 +263,6 @@ class Fused:
                 for name in stage.writes:
                     buffers[name] = values[name].new_empty((pieces, *values[name].shape))
         arguments = launch_arguments(stage, buffers, configuration, like, call.mask)
-        if "shares" in stage.flags:
-            extra["shares"] = call.shares
         if "draws" in stage.flags:
             extra |= {"seed": call.seed, "dropout_p": call.dropout_p, "DROPOUT": call.seed is not None}
         wrap_triton(stage.kernel)[grid](
@@ -270,7 +275,7 @@ class Fused:
             num_stages=configuration.stages,
         )
         for name in stage.writes if pieces > 1 else ():
-            _add_pieces(buffers[name], values[name], name in stage.sums)
+            _join_pieces(buffers[name], values[name], name in stage.sums)
 
 
 def launch_arguments(
@@ -316,10 +321,7 @@ def check_device(x: Tensor) -> None:
 
 
 def _call(mask: Tensor | None, seed: Tensor | None, dropout_p: float) -> _Call:
-    if mask is None:
-        return _Call(None, None, seed, dropout_p)
-    shares = 1.0 / mask.sum(dim=-1).clamp_min(1).float()
-    return _Call(mask.contiguous().view(torch.uint8), shares, seed, dropout_p)
+    return _Call(None if mask is None else mask.contiguous().view(torch.uint8), seed, dropout_p)
 
 
 def _result_like(x: Tensor) -> Tensor:
@@ -338,18 +340,14 @@ def _own(values: Mapping[str, Tensor], results: tuple[str, ...], index: int) -> 
     return value
 
 
-def _add_pieces(pieces: Tensor, result: Tensor, is_sum: bool) -> None:
-    size = result.numel()
+def _join_pieces(pieces: Tensor, result: Tensor, is_sum: bool) -> None:
+    size = result.numel() if is_sum else result.numel() // 2
     block = 1024
-    wrap_triton(add_pieces)[(-(-size // block),)](
-        pieces=pieces,
-        result=result,
-        count=pieces.shape[0],
-        pieces_stride=size,
-        size=size,
-        IS_SUM=is_sum,
-        BLOCK=block,
-    )
+    arguments = {"pieces": pieces, "result": result, "count": pieces.shape[0], "stride": result.numel(), "size": size}
+    if is_sum:
+        wrap_triton(add_pieces)[(-(-size // block),)](**arguments, BLOCK=block)
+    else:
+        wrap_triton(join_statistics)[(-(-size // block),)](**arguments, width=result.shape[-1], BLOCK=block)
 
 
 def compare_maps(term: Callable[..., Tensor], x: Tensor, y: Tensor) -> Tensor:

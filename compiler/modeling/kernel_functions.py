@@ -7,7 +7,8 @@ from typing import Any
 
 from .operators import jit, tl
 
-LOWEST: Any = tl.constexpr(-1e38) if tl.constexpr else -1e38
+# Below every score: the least float32.
+LOWEST: Any = tl.constexpr(-3.4028234e38) if tl.constexpr else None
 
 
 @jit
@@ -24,10 +25,9 @@ def half(x, DTYPE: tl.constexpr):
     """x in the inputs' type, as a factor of a product: for values that fit it."""
     if DTYPE == "float16":
         return x.to(tl.float16)
-    elif DTYPE == "bfloat16":
+    if DTYPE == "bfloat16":
         return x.to(tl.bfloat16)
-    else:
-        return x
+    return x
 
 
 @jit
@@ -35,8 +35,7 @@ def wide(x, DTYPE: tl.constexpr):
     """x as a factor of a product, in a type of float32's range: the others of a program may overflow float16."""
     if DTYPE == "bfloat16":
         return x.to(tl.bfloat16)
-    else:
-        return x
+    return x
 
 
 @jit
@@ -86,14 +85,6 @@ def store_square(pointer, rows, columns, row_stride, column_stride, real_rows, r
 
 
 @jit
-def token_share(shares, sequence, N):
-    """One over the number of real tokens of a sequence."""
-    if shares is None:
-        return 1.0 / (N * 1.0)
-    return tl.load(shares + sequence)
-
-
-@jit
 def keep_mask(seed, site, pair, rows, columns, N, dropout_p):
     """0, or 1 / (1 - p), for each pair of tokens: the same for the same seed in every kernel, whatever its tiles.
 
@@ -105,11 +96,17 @@ def keep_mask(seed, site, pair, rows, columns, N, dropout_p):
 
 
 @jit
-def log_mean_exp(x, axis: tl.constexpr, share):
-    """Of values that are minus infinity where they do not count."""
+def inverse(total):
+    """One over a sum of exponentials, 0 where there was nothing to sum."""
+    return tl.where(total == 0.0, 0.0, 1.0 / total)
+
+
+@jit
+def softmax_statistic(x, axis: tl.constexpr):
+    """The maximum, and one over the sum of exponentials, of values that are minus infinity where they do not count."""
     largest = tl.maximum(tl.max(x, axis=axis), LOWEST)
     total = tl.sum(tl.exp(x - tl.expand_dims(largest, axis)), axis=axis)
-    return largest + tl.log(total * share)
+    return largest, inverse(total)
 
 
 @jit
@@ -131,19 +128,31 @@ def tanh(x):
 
 
 @jit
-def add_pieces(pieces, result, count, pieces_stride, size, IS_SUM: tl.constexpr, BLOCK: tl.constexpr):
-    """The sum of partial results in their order, or the logarithm of the sum of their exponentials.
-
-    `pieces` holds `count` results of `size` elements.
-    """
+def add_pieces(pieces, result, count, stride, size, BLOCK: tl.constexpr):
+    """The sum of `count` partial results of `size` elements, in their order."""
     places = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = places < size
-    total = tl.load(pieces + places, mask=real, other=0.0)
-    for piece in range(1, count):
-        part = tl.load(pieces + piece.to(tl.int64) * pieces_stride + places, mask=real, other=0.0)
-        if IS_SUM:
-            total += part
-        else:
-            largest = tl.maximum(tl.maximum(total, part), LOWEST)
-            total = largest + tl.log(tl.exp(total - largest) + tl.exp(part - largest))
+    total = tl.zeros((BLOCK,), tl.float32)
+    for piece in range(count):
+        total += tl.load(pieces + tl.cast(piece, tl.int64) * stride + places, mask=real, other=0.0)
     tl.store(result + places, total, mask=real)
+
+
+@jit
+def join_statistics(pieces, result, count, stride, size, width, BLOCK: tl.constexpr):
+    """Of `count` partial softmax statistics, `[..., 2, width]`, that of all; `size` is half their elements."""
+    rows = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    real = rows < size
+    places = rows // width * (2 * width) + rows % width
+    largest = tl.zeros((BLOCK,), tl.float32) + LOWEST
+    total = tl.zeros((BLOCK,), tl.float32)
+    for piece in range(count):
+        start = pieces + tl.cast(piece, tl.int64) * stride + places
+        part = tl.load(start, mask=real, other=0.0)
+        part_inverse = tl.load(start + width, mask=real, other=0.0)
+        now = tl.maximum(largest, part)
+        total = total * tl.exp(largest - now)
+        total += tl.where(part_inverse == 0.0, 0.0, tl.exp(part - now) / part_inverse)
+        largest = now
+    tl.store(result + places, largest, mask=real)
+    tl.store(result + places + width, inverse(total), mask=real)

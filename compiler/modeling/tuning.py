@@ -88,7 +88,7 @@ def _write(digest: str, entry: dict[str, Any]) -> None:
         descriptor, partial = tempfile.mkstemp(dir=directory, suffix=".partial")
         with os.fdopen(descriptor, "w") as file:
             json.dump(entry, file)
-        os.replace(partial, directory / f"{digest}.json")
+        Path(partial).replace(directory / f"{digest}.json")
     except OSError as error:
         # A full or read-only disk costs the next process its time, not this one its result.
         print(f"autobertc: cannot keep a tuning result: {error}", file=sys.stderr)

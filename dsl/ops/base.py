@@ -163,8 +163,8 @@ class Rowwise(Primitive):
     `is_map` marks a distribution over tokens where the type is [N,N]: an attention map, to which dropout applies.
 
     Fused kernels compute `definition(call, x)`, the value built from other operations with `call` (`make_node`).
-    `derivative(call, x, y, g, dot)` builds the gradient by x from the operand, the result y, the incoming gradient g and
-    `dot`, the sums of y g over each row, `[rows,1]`.
+    `derivative(call, x, y, g, dot)` builds the gradient by x from the operand, the result y, the incoming gradient g
+    and `dot`, the sums of y g over each row, `[rows,1]`.
     """
 
     numpy: Callable[..., Any]
@@ -187,7 +187,8 @@ class Pairwise(Primitive):
     `definition` builds the same value from other operations, where the compiler should see through it.
 
     In fused kernels the value is `finish(sum of term(x, y))` over the coordinates. `term` is an expression over `x` and
-    `y`, `term_slope` its derivative by x; `finish` is an elementwise operation, or None for the sum itself.
+    `y`, `term_slope` its derivative by x; `finish` is an elementwise operation, or None for the sum itself, and
+    `finish_gradient` makes the gradient of the sum of the incoming gradient x and the result y.
     """
 
     numpy: Callable[..., Any]
@@ -196,6 +197,7 @@ class Pairwise(Primitive):
     term: str | None = None
     term_slope: str | None = None
     finish: Elementwise | None = None
+    finish_gradient: ElementwiseBinary | None = None
     arity: ClassVar[int] = 2
     rule: ClassVar[str] = "[a,c] [b,c] -> [a,b]"
 

@@ -16,9 +16,13 @@ from autobertc.dsl.types import NN, Dimension, Type, TypeRuleError
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Leaf(Primitive):
-    """A value that is given: an incoming gradient, a value kept by the forward pass, the random mask of a dropout."""
+    """A value that is given: an incoming gradient, a value kept by the forward pass, the random mask of a dropout.
+
+    `is_statistic` marks a kept softmax statistic.
+    """
 
     type: Type
+    is_statistic: bool = False
     op_set: OpSet = "internal"
     flops: int = 0
     arity: ClassVar[int] = 0
@@ -36,9 +40,13 @@ class Keep(Leaf):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Reduction(Primitive):
-    """The sum of each row, or the logarithm of the mean of its exponentials: `[a,b] -> [a,1]`."""
+    """The sum of each row, or the statistic of its softmax: `[a,b] -> [a,1]`.
 
-    kind: Literal["sum", "log_mean_exp"]
+    The statistic is two numbers, the maximum and one over the sum of exponentials of differences from it. In one, the
+    logarithm of the sum of exponentials, the sum would be lost beside a large maximum.
+    """
+
+    kind: Literal["sum", "softmax"]
     op_set: OpSet = "internal"
 
     def result_type(self, *operands: Type) -> Type:
@@ -64,13 +72,7 @@ class Broadcast(Primitive):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Weights(ElementwiseBinary):
-    """exp(x - y) / n, n the number of real columns: a softmax, where y is the logarithm of the mean exponential.
-
-    The mean's logarithm lies among the scores, and so does its rounding error. That of the sum, which is larger by
-    log n, would be off by more than the scores themselves are.
-    """
-
-    columns: Dimension
+    """A softmax from its scores and their statistic, broadcast: exp(x - largest) * inverse."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -138,23 +140,21 @@ def elementwise_binary(name: str, kernel: str) -> ElementwiseBinary:
 
 
 ROW_SUM = Reduction(name="row_sum", formula="the sum of each row", kind="sum")
-LOG_MEAN_EXP = Reduction(name="log_mean_exp", formula="log(mean(exp(x))) of each row", kind="log_mean_exp", flops=3)
+SOFTMAX_STATISTIC = Reduction(
+    name="softmax_statistic", formula="max(x) and 1 / sum(exp(x - max(x))) of each row", kind="softmax", flops=3
+)
 BROADCAST: dict[str, Broadcast] = {
     "N": Broadcast(name="along_n", formula="x in each of N columns", columns="N"),
     "D": Broadcast(name="along_d", formula="x in each of D columns", columns="D"),
 }
-WEIGHTS: dict[str, Weights] = {
-    columns: Weights(
-        name="weights",
-        formula="exp(x - y) / n",
-        op_set="internal",
-        numpy=lambda np, x, y: np.exp(x - y) / x.shape[-1],
-        torch="",
-        kernel="exp(x - y) * share",
-        columns=columns,
-    )
-    for columns in ("N", "D")
-}
+WEIGHTS = Weights(
+    name="weights",
+    formula="exp(x - largest) * inverse",
+    op_set="internal",
+    numpy=lambda np, x, y: np.exp(x - y),
+    torch="",
+    kernel="exp(x - y) * z",
+)
 
 
 @cache

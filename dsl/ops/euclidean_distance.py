@@ -7,7 +7,7 @@ Its gradient is (x - y) / d, and exactly 0 where d is 0. The sum of squared diff
 from typing import Any
 
 from autobertc.dsl.ops.base import Pairwise, register
-from autobertc.dsl.ops.calculus import elementwise
+from autobertc.dsl.ops.calculus import elementwise, elementwise_binary
 
 
 def _value(np: Any, x: Any, y: Any) -> Any:
@@ -24,6 +24,8 @@ EUCLIDEAN_DISTANCE = register(
         torch="ops.distance({0}, {1})",
         term="(x - y) * (x - y)",
         term_slope="2.0 * (x - y)",
-        finish=elementwise("root", "sqrt(x)", slope="where(y > 0.0, 0.5 / y, 0.0)"),
+        finish=elementwise("root", "sqrt(x)"),
+        # 0 at distance 0 whatever the incoming gradient is.
+        finish_gradient=elementwise_binary("root_gradient", "where(y > 0.0, 0.5 * x / y, 0.0)"),
     )
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from autobertc.dsl.ops.base import Rowwise, register
-from autobertc.dsl.ops.calculus import BROADCAST, LOG_MEAN_EXP, WEIGHTS
+from autobertc.dsl.ops.calculus import BROADCAST, SOFTMAX_STATISTIC, WEIGHTS
 
 
 def _value(np: Any, x: Any) -> Any:
@@ -12,8 +12,7 @@ def _value(np: Any, x: Any) -> Any:
 
 
 def _definition(call: Any, x: Any) -> Any:
-    columns = x.type.columns
-    return call(WEIGHTS[columns], x, call(BROADCAST[columns], call(LOG_MEAN_EXP, x)))
+    return call(WEIGHTS, x, call(BROADCAST[x.type.columns], call(SOFTMAX_STATISTIC, x)))
 
 
 def _derivative(call: Any, x: Any, y: Any, g: Any, dot: Any) -> Any:
