@@ -57,7 +57,7 @@ class Stage:
 
     @property
     def kernel_name(self) -> str:
-        return str(self.kernel.__name__)
+        return str(getattr(self.kernel, "fn", self.kernel).__name__)
 
 
 @dataclass(frozen=True, eq=False)

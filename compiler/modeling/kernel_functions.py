@@ -24,9 +24,9 @@ def inside(places, stop, mask, sequence, N):
 def half(x, DTYPE: tl.constexpr):
     """x in the inputs' type, as a factor of a product: for values that fit it."""
     if DTYPE == "float16":
-        return x.to(tl.float16)
+        x = x.to(tl.float16)
     if DTYPE == "bfloat16":
-        return x.to(tl.bfloat16)
+        x = x.to(tl.bfloat16)
     return x
 
 
@@ -34,7 +34,7 @@ def half(x, DTYPE: tl.constexpr):
 def wide(x, DTYPE: tl.constexpr):
     """x as a factor of a product, in a type of float32's range: the others of a program may overflow float16."""
     if DTYPE == "bfloat16":
-        return x.to(tl.bfloat16)
+        x = x.to(tl.bfloat16)
     return x
 
 
@@ -44,8 +44,10 @@ def load_rows(pointer, rows, stride, real, D: tl.constexpr, BLOCK_D: tl.constexp
     d = tl.arange(0, BLOCK_D)
     places = pointer + rows[:, None].to(tl.int64) * stride + d[None, :]
     if D == BLOCK_D:
-        return tl.load(places, mask=real[:, None], other=0.0).to(tl.float32)
-    return tl.load(places, mask=real[:, None] & (d < D)[None, :], other=0.0).to(tl.float32)
+        x = tl.load(places, mask=real[:, None], other=0.0)
+    else:
+        x = tl.load(places, mask=real[:, None] & (d < D)[None, :], other=0.0)
+    return x.to(tl.float32)
 
 
 @jit
