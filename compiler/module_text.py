@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import wrap
 
 from autobertc.compiler.eager import Lowered, lower
-from autobertc.compiler.fusion.fused_text import FusedText
+from autobertc.compiler.fusion.fused_text import FusedText, fuse
 from autobertc.compiler.rendering import render
 from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes, print_architecture, safe_name
 from autobertc.dsl.graph import Node, Program, print_program
+from autobertc.dsl.ops.calculus import MissingKernel
 
 HEADS = {
     "base": "AutobertcModel",
@@ -26,8 +27,10 @@ HEADS = {
 }
 """Class names by what they are for."""
 
-BACKENDS = ("auto", "eager")
+BACKENDS = ("auto", "eager", "triton")
 MAX_TITLE = 2_000
+# Of values in a program that has kernels without being told to.
+MAX_FUSED = 500
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,17 @@ class ModuleText:
     Attributes:
         digest: a hash of the architecture, its name apart.
         configuration, modeling: the sources.
+        kernels: the source of fused kernels, or None where there are none.
         programs: each distinct program, lowered, in order of its first layer.
+        fused: those that have kernels, by the same names.
     """
 
     digest: str
     configuration: str
     modeling: str
+    kernels: str | None
     programs: tuple[Lowered, ...]
+    fused: Mapping[str, FusedText]
 
 
 def _title(program: Program) -> str:
@@ -98,11 +105,30 @@ def kernels_text(programs: Sequence[FusedText], name: str) -> str:
     )
 
 
-def module_text(architecture: Architecture, suffix: str | None = None) -> ModuleText:
-    """Generate the configuration and modelling files of an architecture.
+def fuse_programs(architecture: Architecture, backend: str) -> dict[str, FusedText]:
+    """The kernels of each distinct program, by the names that `lower_programs` gives them.
 
-    `suffix` ends the configuration file's module name: "autobertc" in an emitted folder, by default; a model built in
-    the process takes its hash, so that architectures do not meet in `sys.modules`.
+    Under "auto" programs of a size that Triton takes minutes for are left out, and those with a primitive that has no
+    kernel. Raises `MissingKernel` under "triton".
+    """
+    fused: dict[str, FusedText] = {}
+    for number, program in enumerate(architecture.programs() if backend != "eager" else (), start=1):
+        name = f"attention_{number}"
+        if backend == "auto" and sum(1 for _ in program.nodes()) > MAX_FUSED:
+            continue
+        try:
+            fused[name] = fuse(program, name)
+        except MissingKernel:
+            if backend == "triton":
+                raise
+    return fused
+
+
+def module_text(architecture: Architecture, suffix: str | None = None, backend: str = "auto") -> ModuleText:
+    """Generate the files of an architecture: configuration, layers, and kernels unless `backend` is "eager".
+
+    `suffix` ends the names of the files' modules: "autobertc" in an emitted folder, by default; a model built in the
+    process takes its hash, so that architectures do not meet in `sys.modules`. Raises as `fuse_programs` does.
     """
     digest = architecture.digest()
     programs = dict(lower_programs(architecture))
@@ -121,6 +147,7 @@ def module_text(architecture: Architecture, suffix: str | None = None) -> Module
         fields=_fields(architecture.sizes),
         layers=[(json.dumps(layer), len(list(run))) for layer, run in groupby(layers)],
     )
+    fused = fuse_programs(architecture, backend)
     modeling = render(
         "modeling.py.jinja",
         name=name,
@@ -129,5 +156,8 @@ def module_text(architecture: Architecture, suffix: str | None = None) -> Module
         helpers=sorted({helper for lowered in programs.values() for helper in lowered.helpers}),
         programs=list(programs.values()),
         heads=[head.removeprefix("Autobertc") for head in HEADS.values() if head != HEADS["base"]],
+        kernels=f"kernels_{suffix or 'autobertc'}" if fused else None,
+        fused=fused,
     )
-    return ModuleText(digest, configuration, modeling, tuple(programs.values()))
+    kernels = kernels_text(list(fused.values()), name) if fused else None
+    return ModuleText(digest, configuration, modeling, kernels, tuple(programs.values()), fused)

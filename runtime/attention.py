@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from autobertc.compiler.eager import lower
+from autobertc.compiler.fusion.fused_text import fuse
 from autobertc.compiler.modeling import functional
+from autobertc.compiler.modeling.backends import run
 from autobertc.compiler.module_text import BACKENDS
 from autobertc.dsl.checker import check_expression, read_program
 from autobertc.dsl.graph import Program, print_program
+from autobertc.dsl.ops.calculus import MissingKernel
 from autobertc.runtime.build import check_choice
+from autobertc.runtime.kernels import load_kernels
 
 
 def _seeded(seed: int | None, device: torch.device) -> AbstractContextManager[object]:
@@ -48,6 +53,7 @@ class CompiledAttention:
 
     def __init__(self, program: Program, backend: str) -> None:
         lowered = lower(program, "compiled", str(program).rstrip())
+        self._kernels = None if backend == "eager" else _lazy_kernels(program, backend)
         namespace: dict[str, object] = {"torch": torch, "F": F, **vars(functional)}
         exec(compile(lowered.source, "<autobertc attention>", "exec"), namespace)
         self.program = program
@@ -115,7 +121,23 @@ class CompiledAttention:
         if not 0.0 <= dropout_p < 1.0:
             raise ValueError(f"dropout_p is from 0 to below 1, found {dropout_p}")
         with _seeded(seed, first.device):
-            return self._function(*given.values(), mask, dropout_p)
+            return run(self.backend, self._function, self._kernels, tuple(given.values()), mask, dropout_p)
+
+
+def _lazy_kernels(program: Program, backend: str) -> Callable[[], Callable[..., Tensor]] | None:
+    """The program's kernels, made when first used; None under "auto" without a GPU, or where a primitive has no kernel.
+
+    Raises `MissingKernel` under "triton".
+    """
+    try:
+        if backend == "auto" and not torch.cuda.is_available():
+            return None
+        fused = fuse(program, f"attention_{program.key[:16]}")
+    except MissingKernel:
+        if backend == "triton":
+            raise
+        return None
+    return cache(partial(load_kernels, fused))
 
 
 def _restored(text: str, backend: str) -> CompiledAttention:
@@ -125,8 +147,8 @@ def _restored(text: str, backend: str) -> CompiledAttention:
 def compile_attention(expression: str, backend: str = "auto") -> CompiledAttention:
     """Compile one expression of the language, of type [N,D], or of type [N,N], which is applied to V.
 
-    `backend` is "eager", or "auto", which picks by device. Raises `AbzError` for a faulty expression, `ValueError`
-    for an unknown backend.
+    `backend` is "eager", "triton" (fused kernels), or "auto", which picks by device. Raises `AbzError` for a faulty
+    expression, `ValueError` for an unknown backend, `MissingKernel` for a primitive without kernel under "triton".
     """
     check_choice("backend", backend, BACKENDS)
     return CompiledAttention(check_expression(expression), backend)

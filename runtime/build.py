@@ -18,16 +18,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def modeling_module(architecture: Architecture) -> types.ModuleType:
-    """The modelling module of an architecture, executed once in a process. It holds the classes of `HEADS` and
-    `AutobertcConfig`."""
+def modeling_module(architecture: Architecture, backend: str = "eager") -> types.ModuleType:
+    """The modelling module of an architecture, executed once in a process for each set of kernels.
+
+    It holds the classes of `HEADS` and `AutobertcConfig`. Raises `MissingKernel` under "triton".
+    """
     digest = architecture.digest()
-    before = known(f"modeling_{digest}")
+    # Under "auto" kernels serve only on a GPU.
+    kernels = backend if backend == "triton" or (backend == "auto" and torch.cuda.is_available()) else "eager"
+    suffix = digest if kernels == "eager" else f"{digest}_{kernels}"
+    before = known(f"modeling_{suffix}")
     if before is not None:
         return before
-    text = module_text(architecture, suffix=digest)
-    execute(f"configuration_{digest}", text.configuration)
-    return execute(f"modeling_{digest}", text.modeling)
+    text = module_text(architecture, suffix, kernels)
+    execute(f"configuration_{suffix}", text.configuration)
+    if text.kernels is not None:
+        execute(f"kernels_{suffix}", text.kernels)
+    return execute(f"modeling_{suffix}", text.modeling)
 
 
 def count_weights(architecture: Architecture, head: str = "pre-training") -> Iterator[tuple[str, int]]:
@@ -60,14 +67,16 @@ def build(
         architecture: what `parse` or `load` returned.
         head: one of `HEADS`: base, pre-training, masked-lm, sequence-classification, token-classification,
             question-answering, multiple-choice.
-        backend: "eager", or "auto", which picks by device (eager on a CPU).
+        backend: "eager", "triton" (fused kernels), or "auto", which picks by device (eager on a CPU).
         overrides: configuration fields, such as `num_labels=3` or `hidden_dropout_prob=0.0`.
 
     Raises:
         ValueError: an unknown head or backend, or fields that do not fit.
+        MissingKernel: under "triton", a primitive that has no kernel.
     """
     check_choice("head", head, tuple(HEADS))
     check_choice("backend", backend, BACKENDS)
-    module = modeling_module(architecture)
-    model: PreTrainedModel = getattr(module, HEADS[head])(module.AutobertcConfig(**overrides))
+    module = modeling_module(architecture, backend)
+    configuration = module.AutobertcConfig(**{"backend": backend, **overrides})
+    model: PreTrainedModel = getattr(module, HEADS[head])(configuration)
     return model

@@ -62,6 +62,8 @@ def _write_sources(text: ModuleText, directory: Path) -> None:
             (directory / source.name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     (directory / "configuration_autobertc.py").write_text(text.configuration, encoding="utf-8")
     (directory / "modeling_autobertc.py").write_text(text.modeling, encoding="utf-8")
+    if text.kernels is not None:
+        (directory / "kernels_autobertc.py").write_text(text.kernels, encoding="utf-8")
 
 
 def check_room(architecture: Architecture, directory: Path) -> None:
@@ -122,13 +124,15 @@ def emit(
         model: whose weights to write; by default a pre-training model with weights drawn from `seed`.
         source: the text the architecture was read from, kept as `genome.abz`; by default it is printed.
         tokenizer: a folder that holds a tokenizer, or a text file (or a folder of `.txt` files) to train one on.
-        backend: "eager", or "auto".
+        backend: what the model runs on, kept in its configuration: "eager", "triton", or "auto", which picks by device.
+            An eager model has no kernels in its folder.
         replace: replace a folder that `emit` wrote before.
 
     Raises:
         OutputError: the folder cannot be written.
         TokenizerError: there is no such tokenizer, or it does not fit.
         ValueError: an unknown backend.
+        MissingKernel: under "triton", a primitive that has no kernel.
     """
     directory = Path(directory)
     check_choice("backend", backend, BACKENDS)
@@ -136,6 +140,7 @@ def emit(
     if replace and occupied and not (directory / "modeling_autobertc.py").exists():
         raise OutputError(f"cannot replace {directory}: it is not a compiled model")
     with new_directory(directory, replace) as folder:
+        text = module_text(architecture, backend=backend)
         sizes = architecture.sizes
         words = make_tokenizer(Path(tokenizer), sizes.vocab, sizes.max_length) if tokenizer else None
         if model is None:
@@ -147,9 +152,10 @@ def emit(
         else:
             model.config.update(padding)
         model.config.auto_map = _auto_map()
+        model.config.backend = backend
         if words is not None:
             save_tokenizer(words, folder)
-        _write_sources(module_text(architecture), folder)
+        _write_sources(text, folder)
         genome = source or print_architecture(architecture)
         (folder / "genome.abz").write_text(genome, encoding="utf-8")
         name = safe_name(architecture.name)

@@ -73,12 +73,19 @@ def specifications(
                         num_warps=one.warps,
                         num_stages=one.stages,
                         divisible=tuple(
-                            name for name in signature if signature[name].startswith("*") or name[-2:] in ("_b", "_h", "_n")
+                            name
+                            for name in signature
+                            if signature[name].startswith("*") or name[-2:] in ("_b", "_h", "_n")
                         ),
                     )
                     for one in candidates(stage, block_d, ITEM_SIZES[dtype], shared)
                 ]
     return found
+
+
+def _is_divisible(argument: str) -> bool:
+    """Whether an argument is a multiple of 16 in practice: buffers, and strides of heads of 16 features or more."""
+    return argument not in ("H", "N", "size", "dropout_p")
 
 
 def _signature(stage: Any, results: Sequence[str], fused: Any, dtype: str) -> dict[str, str]:
@@ -159,9 +166,7 @@ def compile_architecture(
     Raises `UserError` for an unknown target or without Triton, `MissingKernel` for a primitive without kernel.
     """
     head_dim = architecture.sizes.head_dim
-    programs = [
-        fuse(program, f"attention_{number}") for number, program in enumerate(architecture.programs(), start=1)
-    ]
+    programs = [fuse(program, f"attention_{number}") for number, program in enumerate(architecture.programs(), start=1)]
     widths = sorted({layer.kernel for layer in architecture.layers if isinstance(layer, ConvolutionLayer)})
     with kernel_folder(programs, architecture.name or "backbone") as folder:
         shared = min((TARGETS[target].shared for target in targets if target in TARGETS), default=160 * 1024)

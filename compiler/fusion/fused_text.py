@@ -12,6 +12,7 @@ from autobertc.compiler.fusion.kernel_text import KernelText, write_kernel
 from autobertc.compiler.fusion.lowering import lower_stage
 from autobertc.compiler.fusion.plan import Plan, Stage
 from autobertc.compiler.fusion.shapes import is_statistic
+from autobertc.compiler.rendering import folded
 from autobertc.dsl.graph import Node, Program, print_roots
 from autobertc.dsl.ops.base import MatMul, Transpose
 from autobertc.dsl.ops.calculus import MissingKernel, PairGradient, PairSum
@@ -119,6 +120,11 @@ def _library_entry(plan: Plan, stage: Stage, used: set[str]) -> str:
     return f"LibraryCall({function}, reads=({', '.join(reads)},), writes={_strings([plan.names[node]])})"
 
 
+def _entry_lines(entry: str) -> list[str]:
+    lines = folded(entry, 13)
+    return [*lines[:-1], f"{lines[-1]},"]
+
+
 def _direction(plan: Plan, prefix: str, kernels: list[KernelText], library: set[str]) -> list[str]:
     entries = []
     for stage in plan.stages:
@@ -132,7 +138,7 @@ def _direction(plan: Plan, prefix: str, kernels: list[KernelText], library: set[
     return [
         "Direction(",
         "    stages=(",
-        *(f"        {entry}," for entry in entries),
+        *(f"        {line}" for entry in entries for line in _entry_lines(entry)),
         "    ),",
         f"    results={_strings(results)},",
         ")",

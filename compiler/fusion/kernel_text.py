@@ -29,7 +29,7 @@ from autobertc.compiler.fusion.tiles import (
     Triple,
     Turn,
 )
-from autobertc.compiler.rendering import render
+from autobertc.compiler.rendering import folded, render
 from autobertc.dsl.graph import Node
 from autobertc.dsl.ops.base import Input
 from autobertc.dsl.ops.expressions import FUNCTIONS, substitute
@@ -348,11 +348,20 @@ def _sizes(code: Tiled) -> tuple[int, int, int]:
     return reads, sum(len(total.axes) == 2 for total in totals), maps
 
 
+def _folded(line: str, depth: int) -> list[str]:
+    inner = line.lstrip()
+    blank = line[: len(line) - len(inner)]
+    return [blank + part for part in folded(inner, depth + len(blank))]
+
+
 def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: Sequence[str]) -> KernelText:
     """The kernel of a stage; `comment` is its docstring, a line each."""
     writer = _Writer(plan, stage, code)
     writer.defer()
-    prologue, loop, epilogue = ([line for it in part for line in writer.write(it)] for part in code.sections)
+    prologue, loop, epilogue = (
+        [line for it in part for written in writer.write(it) for line in _folded(written, depth)]
+        for part, depth in zip(code.sections, (4, 8, 4), strict=True)
+    )
     used = [it.node for it in code.instructions if isinstance(it, Load)]
     used += [node for it in code.instructions if isinstance(it, Compare) for node in (it.x, it.y)]
     written = [it.node for it in code.instructions if isinstance(it, Store)]
@@ -380,12 +389,14 @@ def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: Se
     if loop:
         writer.helpers.add("inside")
     uses_features = any(re.search(r"\bd\b|\breal_d\b", line) for line in [*prologue, *loop, *epilogue])
+    places = places_text(writer, buffers, written, uses_features)
     source = render(
         "kernel.py.jinja",
         name=name,
         arguments=[line.rstrip(",").replace(NO_BREAK, " ") for line in wrap(", ".join(arguments), 110)],
         comment=comment,
-        places=places_text(writer, buffers, written, uses_features),
+        places=places,
+        uses_head=any(re.search(r"\bhead\b", line) for line in places),
         prologue=prologue,
         initial=writer.initial(),
         loop_lines=loop,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from .backends import run
 from .configuration import BackboneConfig
 from .linear import Linear
 from .residual import ResidualOutput
@@ -23,11 +24,13 @@ class Program:
             (bool, True for real tokens) or None for all real; the result is `[batch, heads, N, D]`.
         with_map: the same, returning `(result, map)`, the map `[batch, heads, N, N]`; None for a program
             without a softmax map.
+        kernels: gives the function in fused kernels, when first called; None where there are none.
     """
 
     inputs: tuple[str, ...]
     function: Callable[..., Tensor]
     with_map: Callable[..., tuple[Tensor, Tensor]] | None = None
+    kernels: Callable[[], Callable[..., Tensor]] | None = None
 
 
 class SelfAttention(nn.Module):
@@ -38,6 +41,7 @@ class SelfAttention(nn.Module):
         self.program = program
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.dropout_p = config.attention_probs_dropout_prob
+        self.backend = config.backend
         for name in program.inputs:
             self.add_module(INPUT_MAPS[name], Linear(config.hidden_size, config.hidden_size))
 
@@ -55,7 +59,7 @@ class SelfAttention(nn.Module):
         if output_attentions and self.program.with_map is not None:
             output, attention_map = self.program.with_map(*inputs, mask, dropout_p)
         else:
-            output = self.program.function(*inputs, mask, dropout_p)
+            output = run(self.backend, self.program.function, self.program.kernels, tuple(inputs), mask, dropout_p)
         return output.transpose(1, 2).flatten(2), attention_map
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+BACKENDS = ("auto", "eager", "triton")
+
 
 class BackboneConfig(PreTrainedConfig):
     """Sizes, rates and layers of a compiled model. Every field is a keyword argument; defaults are BERT's.
@@ -30,6 +32,7 @@ class BackboneConfig(PreTrainedConfig):
             `{"type": "attention", "program": NAME}` or `{"type": "convolution", "kernel_size": K}`, K odd.
         num_hidden_layers: the length of `layers`; need not be given.
         sparse_prediction: in training, compute the masked-LM head on labelled positions only.
+        backend: what runs programs and convolutions: "auto", "eager" or "triton" (backends.py).
         tie_word_embeddings: the masked-LM head shares its matrix with the word embeddings.
         genome: the architecture's text, for the reader; nothing is computed from it.
 
@@ -55,6 +58,7 @@ class BackboneConfig(PreTrainedConfig):
     layers: list[dict[str, Any]] = field(default_factory=list)
     num_hidden_layers: int | None = None
     sparse_prediction: bool = True
+    backend: str = "auto"
     tie_word_embeddings: bool = True
     genome: str = ""
 
@@ -68,6 +72,8 @@ class BackboneConfig(PreTrainedConfig):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
+        if self.backend not in BACKENDS:
+            raise ValueError(f"there is no backend {self.backend!r}; choose one of {', '.join(BACKENDS)}")
         for number, layer in enumerate(self.layers, start=1):
             if layer.get("type") not in ("attention", "convolution"):
                 raise ValueError(f"layer {number}: type is 'attention' or 'convolution', not {layer.get('type')!r}")

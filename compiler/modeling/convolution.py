@@ -1,11 +1,13 @@
 """The convolution layer: lightweight convolution with a gated linear unit (Wu et al., ICLR 2019)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .backends import run
 from .configuration import BackboneConfig
 from .linear import Linear
 from .residual import ResidualOutput
@@ -32,15 +34,15 @@ class SelfConvolution(nn.Module):
         self.input = Linear(config.hidden_size, 2 * config.hidden_size)
         self.kernel = nn.Parameter(torch.empty(config.num_attention_heads, 1, kernel_size))
         self.kernel_dropout_p = config.kernel_dropout_prob
+        self.backend = config.backend
 
     def forward(self, hidden_states: Tensor, mask: Tensor | None = None) -> Tensor:
         """`[batch, N, hidden]`, mask `[batch, N]` (bool, True for real tokens) or None, to the former."""
-        values = F.glu(self.input(hidden_states), dim=-1)
-        if mask is not None:  # after the linear map, whose bias would fill padded rows again
-            values = values.masked_fill(~mask[..., None], 0)
+        gates = self.input(hidden_states)
         kernel = F.softmax(self.kernel, dim=-1)
         kernel = F.dropout(kernel, self.kernel_dropout_p, self.training)  # DropConnect: not normalised again
-        return depthwise_convolution(values, kernel.squeeze(1).to(values.dtype))
+        kernel = kernel.squeeze(1).to(gates.dtype)
+        return run(self.backend, gated_convolution, _kernels, (gates, kernel), mask)
 
 
 class Convolution(nn.Module):
@@ -55,6 +57,22 @@ class Convolution(nn.Module):
         """`[batch, N, hidden]` to the same."""
         output: Tensor = self.output(self.self(hidden_states, mask), hidden_states)
         return output
+
+
+def gated_convolution(gates: Tensor, kernel: Tensor, mask: Tensor | None) -> Tensor:
+    """GLU, padded tokens to zero, depthwise convolution: `[batch, N, 2C]`, kernel `[H, K]`, to `[batch, N, C]`."""
+    values = F.glu(gates, dim=-1)
+    if mask is not None:  # after the linear map, whose bias would fill padded rows again
+        values = values.masked_fill(~mask[..., None], 0)
+    return depthwise_convolution(values, kernel)
+
+
+def _kernels() -> Callable[..., Tensor]:
+    """The same in fused kernels, which are imported where they are used."""
+    from .triton_convolution import gated_convolution
+
+    function: Callable[..., Tensor] = gated_convolution
+    return function
 
 
 def depthwise_convolution(values: Tensor, kernel: Tensor) -> Tensor:

@@ -113,6 +113,12 @@ class Fused:
     module: str = __name__
     _operator: Any = field(default=None, repr=False)
 
+    @property
+    def key(self) -> str:
+        """A hash of all kernels, under which measurements are kept."""
+        stages = (*self.forward.stages, *self.backward.stages)
+        return "-".join(stage.key if isinstance(stage, Stage) else "library" for stage in stages)
+
     def __post_init__(self) -> None:
         backward = register_operator(*self._backward_functions())
         self._operator = register_operator(*self._forward_functions(backward))

@@ -7,10 +7,10 @@ measuring; `AUTOBERTC_DEBUG=tuning` prints what was chosen, and the times.
 
 import hashlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from os import environ, fdopen
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ def _digest(key: Sequence[Any]) -> str:
 
 
 def _directory() -> Path:
-    return Path(os.environ.get("AUTOBERTC_CACHE") or Path.home() / ".cache" / "autobertc")
+    return Path(environ.get("AUTOBERTC_CACHE") or Path.home() / ".cache" / "autobertc")
 
 
 def known_choice(key: Sequence[Any], candidates: Sequence[Candidate]) -> Candidate | None:
@@ -66,7 +66,7 @@ def tuned(
     found = known_choice(key, candidates)
     if found is not None:
         return found
-    if len(candidates) == 1 or os.environ.get("AUTOBERTC_TUNING") == "off":
+    if len(candidates) == 1 or environ.get("AUTOBERTC_TUNING") == "off":
         return candidates[0]
     times = [time(lambda one=one: run(one)) for one in candidates]  # type: ignore[misc]
     best = min(range(len(candidates)), key=times.__getitem__)
@@ -74,7 +74,7 @@ def tuned(
         raise RuntimeError(f"{name}: no tile sizes fit this device; use the eager backend")
     chosen = candidates[best]
     _write(_digest(key), {"name": name, "key": [str(part) for part in key], "choice": repr(chosen), "ms": times[best]})
-    if "tuning" in os.environ.get("AUTOBERTC_DEBUG", "").split(","):
+    if "tuning" in environ.get("AUTOBERTC_DEBUG", "").split(","):
         for one, took in zip(candidates, times, strict=True):
             print(f"autobertc: {name} {took:.3f} ms {one}{' <- chosen' if one is chosen else ''}", file=sys.stderr)
     return chosen
@@ -86,7 +86,7 @@ def _write(digest: str, entry: dict[str, Any]) -> None:
         directory = _directory()
         directory.mkdir(parents=True, exist_ok=True)
         descriptor, partial = tempfile.mkstemp(dir=directory, suffix=".partial")
-        with os.fdopen(descriptor, "w") as file:
+        with fdopen(descriptor, "w") as file:
             json.dump(entry, file)
         Path(partial).replace(directory / f"{digest}.json")
     except OSError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal
 
+from autobertc.dsl.errors import UserError
 from autobertc.dsl.ops.base import Elementwise, ElementwiseBinary, OpSet, Pairwise, Primitive
 from autobertc.dsl.ops.expressions import evaluate, names, substitute
 from autobertc.dsl.types import NN, Dimension, Type, TypeRuleError
@@ -105,7 +106,7 @@ class PairGradient(Primitive):
         return operands[1].rows
 
 
-class MissingKernel(Exception):
+class MissingKernel(UserError):
     """A primitive that does not say what a fused kernel needs of it."""
 
     def __init__(self, op: Primitive, missing: str) -> None:
