@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -30,7 +31,10 @@ def print_stage(path: Path, stage: str) -> None:
         return
     architecture = load_checked(path)
     if stage == "module":
-        typer.echo(module_text(architecture).modeling, nl=False)
+        typer.echo(module_text(architecture, backend="eager").modeling, nl=False)
+        return
+    if stage == "kernels":
+        typer.echo(module_text(architecture, backend="triton").kernels or "", nl=False)
         return
     changes = {}
     for program in architecture.programs():
@@ -46,6 +50,10 @@ def compile_file(path: Path, output: Path, tokenizer: Path | None, backend: str,
     """Emit a file's model. Raises `AbzError`, `UserError`."""
     architecture = load_checked(path)
     _quieten()
+    if backend == "triton" and find_spec("triton") is None:
+        raise UserError(
+            "the Triton backend needs Triton, which is not installed: pip install triton, on Linux; or --backend eager"
+        )
     from autobertc.runtime.emission import emit
 
     emit(
@@ -75,6 +83,36 @@ def inspect_file(path: Path, as_json: bool, length: int | None) -> None:
         from autobertc.cli.tables import print_inspection
 
         print_inspection(facts)
+
+
+def compile_for_targets(path: Path, targets: list[str], dtype: str, as_json: bool) -> None:
+    """Print what each kernel of a file takes of some GPUs. Raises `AbzError`, `UserError`."""
+    architecture = load_checked(path)
+    from autobertc.runtime.resource_reports import print_table
+    from autobertc.runtime.targets import compile_architecture
+
+    found = compile_architecture(architecture, list(dict.fromkeys(targets)), dtype)
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
+    else:
+        print_table(found)
+    failed = [one for one in found if one.error is not None]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(found)} kernels do not compile, the first {failed[0].kernel}")
+
+
+def inspect_plan(path: Path, as_json: bool, length: int | None) -> None:
+    """Print the stages of a file's fused kernels. Raises `AbzError`, `UserError`."""
+    architecture = load_checked(path)
+    from autobertc.runtime.inspection import inspect_plans
+
+    facts = inspect_plans(architecture, length)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        from autobertc.cli.tables import print_plans
+
+        print_plans(facts)
 
 
 def convert_file(path: Path, source: Path, output: Path, seed: int, replace: bool) -> None:

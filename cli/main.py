@@ -26,9 +26,10 @@ Files = Annotated[list[Path], typer.Argument(help="Architecture files.", show_de
 File = Annotated[Path, typer.Argument(help="An architecture file.", show_default=False)]
 
 
-Backend = Literal["auto", "eager"]
+Backend = Literal["auto", "eager", "triton"]
+Dtype = Literal["bfloat16", "float16", "float32"]
 MAX_SEED = 2**63 - 1
-Stage = Literal["tree", "graph", "canonical", "planned", "module"]
+Stage = Literal["tree", "graph", "canonical", "planned", "module", "kernels"]
 
 
 def complain(diagnostic: Diagnostic) -> None:
@@ -106,15 +107,27 @@ def compile(
     until: Annotated[
         Stage | None, typer.Option(help="Print this stage of the compilation and stop.", show_default=False)
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compile every kernel for a GPU, sm_80, sm_90, sm_100 or gfx942, which need not be there, and tell "
+            "what each takes. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    dtype: Annotated[Dtype, typer.Option(help="Of the inputs of kernels for --target.")] = "bfloat16",
+    as_json: Annotated[bool, typer.Option("--json", help="With --target, print JSON.")] = False,
 ) -> None:
     """Compile a file to a folder that Hugging Face loads with trust_remote_code=True."""
-    from autobertc.cli.compilation import compile_file, print_stage
+    from autobertc.cli.compilation import compile_file, compile_for_targets, print_stage
 
     if until is not None:
         print_stage(file, until)
-    elif output is None:
-        raise typer.BadParameter("give -o DIRECTORY, or --until STAGE", param_hint="'-o'")
-    else:
+    elif output is None and not target:
+        raise typer.BadParameter("give -o DIRECTORY, --target GPU, or --until STAGE", param_hint="'-o'")
+    if target:
+        compile_for_targets(file, target, dtype, as_json)
+    if output is not None and until is None:
         compile_file(file, output, tokenizer, backend, seed, replace)
 
 
@@ -126,11 +139,22 @@ def inspect(
         int | None,
         typer.Option(help="Sequence length that FLOPs are for; by default 128, or what the model takes.", min=1),
     ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Tell the stages of the fused kernels instead: what each reads, writes and costs, forward "
+            "and backward.",
+        ),
+    ] = False,
 ) -> None:
     """Tell a file's layers, types, parameters, FLOPs, canonical programs and library calls."""
-    from autobertc.cli.compilation import inspect_file
+    from autobertc.cli.compilation import inspect_file, inspect_plan
 
-    inspect_file(file, as_json, length)
+    if plan:
+        inspect_plan(file, as_json, length)
+    else:
+        inspect_file(file, as_json, length)
 
 
 @app.command()

@@ -62,6 +62,37 @@ def print_inspection(facts: dict[str, Any]) -> None:
     )
 
 
+def print_plans(facts: dict[str, Any]) -> None:
+    """What `inspection.inspect_plans` found."""
+    console = Console()
+    for program in facts["programs"]:
+        title = f"{program['name']}: {program['growth']} in N"
+        if program["library_calls"]:
+            title += f", {program['library_calls']} PyTorch calls between kernels"
+        console.print(title, markup=False, style="bold")
+        console.print(program["source"].rstrip(), markup=False, highlight=False, soft_wrap=True)
+        table = Table(box=None, pad_edge=False)
+        table.add_column("stage", no_wrap=True)
+        for column in ("reads", "writes"):
+            table.add_column(column, overflow="fold")
+        for column in ("bytes", "FLOPs", "exp, log"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for direction in ("forward", "backward"):
+            part = program[direction]
+            for stage in part["stages"]:
+                costs = (f"{stage[name]:,}" for name in ("bytes", "flops", "transcendentals"))
+                name = f"{direction} {stage['number']} {stage['kind']}"
+                table.add_row(name, " ".join(stage["reads"]), " ".join(stage["writes"]), *costs)
+            least = part["least"]
+            table.add_row(f"{direction} in all", "", "", f"{part['bytes']:,}", f"{part['flops']:,}", "", style="bold")
+            table.add_row("least possible", "", "", f"{least['bytes']:,}", f"{least['flops']:,}", "", style="dim")
+        console.print(table)
+        console.print(
+            f"one head, N = {program['length']}, D = {program['head_dim']}, {8 * program['itemsize']}-bit inputs\n",
+            style="dim",
+        )
+
+
 def _numbers(numbers: list[int]) -> str:
     shown = ", ".join(str(number) for number in numbers[:12])
     return shown if len(numbers) <= 12 else f"{shown}, ... {len(numbers)} in all"

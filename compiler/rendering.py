@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.metadata import version
+from itertools import accumulate
 from textwrap import wrap
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 WIDTH = 120
+_ASSIGNMENT = re.compile(r"([\w, ]+ \+?= )?(.*)")
 
 
 def folded(line: str, indent: int) -> list[str]:
-    """A statement of the form `x = ...`, or an expression, on lines of `WIDTH` columns when indented so far."""
+    """A statement of the form `x = ...` or `x += ...`, or an expression, on lines of `WIDTH` columns when indented so far."""
     if len(line) + indent <= WIDTH:
         return [line]
-    lead, opening, rest = line.partition("(")
-    if not lead.replace(" ", "").replace("=", "").replace(".", "").isidentifier() or not rest.endswith(")"):
-        target, _, rest = line.partition(" = ")
-        lead, opening, rest = f"{target} = ", "(", f"{rest})"
-    inner = wrap(rest[:-1], WIDTH - indent - 4, break_long_words=False, break_on_hyphens=False)
-    return [f"{lead}{opening}", *(f"    {part}" for part in inner), ")"]
+    lead, value = _ASSIGNMENT.fullmatch(line).groups(default="")  # type: ignore[union-attr]
+    name, _, arguments = value.partition("(")
+    if _is_call(value):
+        lead, value = lead + name, arguments[:-1]
+    inner = wrap(value, WIDTH - indent - 4, break_long_words=False, break_on_hyphens=False)
+    return [f"{lead}(", *(f"    {part}" for part in inner), ")"]
+
+
+def _is_call(text: str) -> bool:
+    """Whether the last parenthesis closes the first, and only a name stands before it."""
+    depths = list(accumulate((letter == "(") - (letter == ")") for letter in text))
+    opening = text.find("(")
+    return text[:opening].replace(".", "").isidentifier() and 0 not in depths[opening:-1] and text.endswith(")")
 
 
 @cache

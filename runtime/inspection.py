@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from autobertc.compiler.canonical import canonicalise
+from autobertc.compiler.fusion.accounting import Sizes, account
+from autobertc.compiler.fusion.joint import plan_program
 from autobertc.compiler.keys import keys
 from autobertc.compiler.module_text import lower_programs
 from autobertc.dsl.architecture import Architecture, AttentionLayer
@@ -56,6 +58,20 @@ def _values(program: Program) -> list[dict[str, Any]]:
         operands = [numbers[operand] for operand in node.operands]
         values.append({"number": numbers[node], "op": node.op.name, "operands": operands, "type": str(node.type)})
     return values
+
+
+def inspect_plans(architecture: Architecture, length: int | None = None) -> dict[str, Any]:
+    """The stages of each distinct program's fused kernels, ready for JSON: see `accounting.account`.
+
+    `length` is the number of tokens that costs are for, by default the architecture's `max_length`.
+    Raises `MissingKernel`.
+    """
+    sizes = Sizes(length or architecture.sizes.max_length, architecture.sizes.head_dim)
+    programs = []
+    for number, program in enumerate(architecture.programs(), start=1):
+        facts = account(plan_program(program), sizes)
+        programs.append({"name": f"attention_{number}", "source": print_program(program), **facts})
+    return {"name": architecture.name, "programs": programs}
 
 
 def inspect(architecture: Architecture, length: int | None = None) -> dict[str, Any]:

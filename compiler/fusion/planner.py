@@ -225,7 +225,8 @@ class _Planner:
         if kind == "stream":
             if inside or reach.maps & maps:
                 return wide <= MAX_ACCUMULATORS
-            return bool(reach.loads & loads) and wide <= 2 and len(reach.maps | maps) <= MAX_SEPARATE_MAPS
+            scores = {tile for tile in reach.maps | maps if contracts(tile[0])}
+            return bool(reach.loads & loads) and wide <= 2 and len(scores) <= MAX_SEPARATE_MAPS
         if kind == "state":
             return bool(reach.loads & loads) and wide <= 2
         return bool(reach.loads & loads) and len(stage.targets) < 4
