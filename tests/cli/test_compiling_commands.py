@@ -280,3 +280,46 @@ def test_the_program_is_bert(tmp_path: Path) -> None:
 def test_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "autobertc", "--version"]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.startswith("autobertc ")
+
+
+# ---------------------------------------------------------------- kernels
+
+
+def test_inspect_plan(good: Path) -> None:
+    facts = json.loads(autobertc("inspect", good, "--plan", "--json").stdout)
+    for program in facts["programs"]:
+        assert program["growth"] in ("linear", "quadratic", "cubic")
+        for direction in ("forward", "backward"):
+            part = program[direction]
+            assert part["stages"] and part["bytes"] >= part["least"]["bytes"] > 0
+            assert all(stage["writes"] for stage in part["stages"])
+    table = autobertc("inspect", good, "--plan").stdout
+    assert "forward 1" in table and "least possible" in table and "in N" in table
+
+
+def test_compile_for_a_target(tmp_path: Path) -> None:
+    path = tmp_path / "line.abz"
+    path.write_text("att: softmax(scale(Q @ K.T)) @ V\n")
+    kernels = json.loads(autobertc("compile", path, "--target", "sm_90", "--json").stdout)
+    assert [kernel["kernel"].split("_", 2)[2] for kernel in kernels] == [
+        "forward_1_stream",
+        "backward_1_rows",
+        "backward_2_stream",
+        "backward_3_stream",
+    ]
+    for kernel in kernels:
+        assert kernel["target"] == "sm_90" and kernel["error"] is None and kernel["stack"] == 0
+        assert kernel["registers"] > 0 and (kernel["matmul_instructions"] or "rows" in kernel["kernel"])
+    table = autobertc("compile", path, "--target", "sm_90").stdout
+    assert "registers" in table and "wgmma" in table
+
+
+def test_an_unknown_target(good: Path) -> None:
+    done = autobertc("compile", good, "--target", "sm_1", expect=1)
+    assert done.stderr.strip() == "error: unknown target sm_1: choose from sm_80, sm_90, sm_100, gfx942"
+
+
+def test_kernels_can_be_read(good: Path) -> None:
+    text = autobertc("compile", good, "--until", "kernels").stdout
+    assert "@jit" in text and "Fused(" in text
+    compile(text, "kernels", "exec")
