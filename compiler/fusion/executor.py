@@ -269,9 +269,9 @@ class _Program:
         elif isinstance(it, Fold):
             tiles[it.out] = tiles[it.operand].sum(axis=2 + it.operand.axes.index(it.axis))
         elif isinstance(it, FoldSoftmax):
-            axis = 2 + it.operand.axes.index(it.axis)
-            largest = np.maximum(tiles[it.operand].max(axis=axis), LOWEST)
-            total = np.exp(tiles[it.operand] - np.expand_dims(largest, axis)).sum(axis=axis)
+            over = 2 + it.operand.axes.index(it.axis)
+            largest = np.maximum(tiles[it.operand].max(axis=over), LOWEST)
+            total = np.exp(tiles[it.operand] - np.expand_dims(largest, over)).sum(axis=over)
             tiles[it.out], tiles[it.inverse] = largest, _inverse(total)
         elif isinstance(it, Triple):
             given = {name: self.spread(tiles[tile], own, it.labels) for name, (tile, own) in it.operands.items()}

@@ -24,7 +24,6 @@ from autobertc.compiler.fusion.tiles import (
     Map,
     OnlineSoftmax,
     Scale,
-    Section,
     Select,
     Store,
     Tile,
@@ -74,12 +73,12 @@ class _Lowering:
         self.counts[stem] = self.counts.get(stem, 0) + 1
         while f"{stem}_{self.counts[stem]}" in self.taken:
             self.counts[stem] += 1
-        section: Section = max((tile.section for tile in given), default=PROLOGUE)
+        section = max((tile.section for tile in given), default=PROLOGUE)
         if self.streams and "j" in axes:
             section = LOOP
         return Tile(f"{stem}_{self.counts[stem]}", axes, section, zero, half)
 
-    def emit(self, instruction: Instruction, section: Section) -> None:
+    def emit(self, instruction: Instruction, section: int) -> None:
         self.code.sections[section].append(instruction)
 
     def tile(self, request: Request) -> Tile:
@@ -250,7 +249,7 @@ class _Lowering:
         labels = stored(request.rows, request.columns, inner)
         out = self.new(request.node.op.name, request.axes, *tiles)
         given = {name: (tile, found.labels) for name, tile, found in zip("xyw", tiles, needed, strict=False)}
-        section: Section = LOOP if self.streams and inner == "j" else out.section
+        section = LOOP if self.streams and inner == "j" else out.section
         out = Tile(out.name, out.axes, section)
         self.emit(Triple(out, expression, given, labels, inner), section)
         return out

@@ -14,7 +14,6 @@ from typing import Literal
 from autobertc.dsl.graph import Node
 from autobertc.dsl.ops.base import Pairwise
 
-Section = Literal[0, 1, 2]
 PROLOGUE, LOOP, EPILOGUE = 0, 1, 2
 
 
@@ -27,7 +26,7 @@ class Tile:
 
     name: str
     axes: tuple[str, ...]
-    section: Section
+    section: int
     zero: frozenset[str] = frozenset()
     half: bool = False
 

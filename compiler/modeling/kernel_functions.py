@@ -2,6 +2,8 @@
 
 A tile is 0 where there is no token or no feature: beyond the end, and under the padding mask. Arithmetic is float32.
 """
+# mypy: allow-untyped-defs, allow-incomplete-defs
+# Arguments are Triton's pointers, numbers and tiles, which have no types in Python.
 
 from typing import Any
 

@@ -89,6 +89,7 @@ def candidates(stage: Any, block_d: int, itemsize: int, shared: int = SHARED) ->
 
     `itemsize` is that of the inputs, `shared` the shared memory of a block, in bytes. At least one is returned.
     """
+    found: tuple[Configuration, ...]
     if "triples" in stage.flags:
         found = _TRIPLES
     elif "compares" in stage.flags and stage.kind in ("stream", "map"):
@@ -101,12 +102,12 @@ def candidates(stage: Any, block_d: int, itemsize: int, shared: int = SHARED) ->
 
 def _fits(stage: Any, one: Configuration, block_d: int, itemsize: int, shared: int) -> bool:
     if stage.kind not in ("stream", "state"):
-        return one.owned * block_d <= 64 * 128 * (one.warps // 4)
+        return bool(one.owned * block_d <= 64 * 128 * (one.warps // 4))
     reads, totals, maps = stage.sizes
     rows = block_d if stage.kind == "state" else one.owned
     memory = itemsize * (reads * one.streamed * block_d * one.stages + rows * block_d + rows * one.streamed)
     registers = (totals * rows * block_d + maps * rows * one.streamed) / (32 * one.warps)
-    return memory <= shared and registers <= REGISTERS
+    return bool(memory <= shared and registers <= REGISTERS)
 
 
 @cache
