@@ -6,6 +6,10 @@ imported.
 
 import os
 
+# Before NumPy is imported, which the interpreter computes with.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 torch.set_num_threads(1)

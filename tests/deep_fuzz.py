@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -72,11 +73,15 @@ def main() -> int:
     left = [number for number in wanted if f"{options.kind}/{number}" not in finished]
     print(f"{options.kind}: {len(wanted) * size} programs, {(len(wanted) - len(left)) * size} of them checked before")
     command = [sys.executable, __file__, options.kind, "--chunk"]
+    # Tiny matrices: threads would only wait for each other.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     failed = []
     start = time.monotonic()
     with ThreadPoolExecutor(options.workers) as pool:
         runs = {
-            pool.submit(subprocess.run, [*command, str(number)], capture_output=True, text=True): number
+            pool.submit(
+                subprocess.run, [*command, str(number)], capture_output=True, text=True, env=environment
+            ): number
             for number in left
         }
         for done, run in enumerate(as_completed(runs), start=1):

@@ -2,8 +2,8 @@
 
 All sequences and heads run at once, as leading axes of every array; tiles of tokens one after the other, as in a
 kernel, with the same padding of tiles beyond the tokens and the features, the same masks and the same order of sums.
-Arithmetic is float32. Values of a half-precision program are rounded where a kernel rounds them: in memory, and as
-operands of matrix products.
+Arithmetic is float32; a product of tiles is exact until it is rounded. Values of a half-precision program are rounded
+where a kernel rounds them: in memory, and as operands of matrix products.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Executor:
         (node,) = stage.targets
         operands = [_oriented(operand, memory) for operand in node.operands]
         if isinstance(node.op, MatMul):
-            memory[node] = np.matmul(*operands)
+            memory[node] = _product(*operands)
         elif isinstance(node.op, PairSum):
             assert node.op.of.term is not None
             x, y = operands[0][..., :, None, :], operands[1][..., None, :, :]
@@ -265,7 +265,7 @@ class _Program:
                 self._factor(it.left, it.right, it.left_turned),
                 self._factor(it.right, it.left, it.right_turned),
             )
-            tiles[it.out] = np.matmul(left, right)
+            tiles[it.out] = _product(left, right)
         elif isinstance(it, Fold):
             tiles[it.out] = tiles[it.operand].sum(axis=2 + it.operand.axes.index(it.axis))
         elif isinstance(it, FoldSoftmax):
@@ -344,7 +344,7 @@ class _Program:
             kept = weights if part.keep is None else weights * self.tiles[part.keep]
             left = (precision.narrow if part.values.half else precision.wide)(kept)
             right = (precision.narrow if part.values.half else precision.wide)(self.tiles[part.values])
-            added = np.matmul(left, np.swapaxes(right, -1, -2) if part.values_turned else right)
+            added = _product(left, np.swapaxes(right, -1, -2) if part.values_turned else right)
             before = self.tiles.get(part.total, np.float32(0.0))
             self.tiles[part.total] = before * shrink[..., None] + added
 
@@ -383,6 +383,12 @@ class _Program:
         )
         piece = target[(slice(None), slice(None), *window)]
         piece[...] = values[(slice(None), slice(None), *(slice(0, size) for size in piece.shape[2:]))]
+
+
+def _product(left: Array, right: Array) -> Array:
+    """A matrix product of tiles, rounded once: the order of its sums is a device's own business."""
+    exact: Array = np.matmul(left.astype(np.float64), right.astype(np.float64))
+    return exact.astype(np.float32)
 
 
 def _inverse(total: Array) -> Array:
