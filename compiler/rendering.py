@@ -15,7 +15,7 @@ _ASSIGNMENT = re.compile(r"([\w, ]+ \+?= )?(.*)")
 
 
 def folded(line: str, indent: int) -> list[str]:
-    """A statement of the form `x = ...` or `x += ...`, or an expression, on lines of `WIDTH` columns when indented so far."""
+    """An expression, or a statement of the form `x = ...` or `x += ...`, on lines of `WIDTH` columns with an indent."""
     if len(line) + indent <= WIDTH:
         return [line]
     lead, value = _ASSIGNMENT.fullmatch(line).groups(default="")  # type: ignore[union-attr]

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from autobertc.compiler.fusion.executor import PRECISIONS, Blocks, Executor
+from autobertc.compiler.fusion.executor import Executor
 from autobertc.compiler.fusion.joint import Joint, plan_program
+from autobertc.compiler.fusion.precision import PRECISIONS
+from autobertc.compiler.fusion.tile_program import Blocks, Launch
 from autobertc.dsl.graph import Program, make_node
 
 
@@ -47,7 +49,7 @@ def executed(
         *inputs, mask, _ = arguments
         precision = PRECISIONS[str(inputs[0].dtype).removeprefix("torch.")]
         known = None if mask is None else mask.numpy()
-        executor = Executor(tuple(inputs[0].shape), known, precision, blocks or Blocks(), keeps or {})
+        executor = Executor(Launch(tuple(inputs[0].shape), known, precision, blocks or Blocks(), keeps or {}))
         return _Function.apply(joint, executor, *inputs)
 
     return function

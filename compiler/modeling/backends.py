@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .operators import triton
-from .tuning import known_choice, milliseconds, tuned
+from .tuning import milliseconds, tuned
 
 Function = Callable[..., Tensor]
 
@@ -46,16 +46,16 @@ def _can_use_kernels(tensor: Tensor, kernels: Callable[[], Function] | None) -> 
 
 
 def _faster(eager: Function, fused: Function, tensors: tuple[Tensor, ...], rest: tuple[Any, ...]) -> Function:
-    """The function that took less time for tensors of this kind; kernels where nothing can be timed or is known."""
+    """The function that took less time for tensors of this kind; kernels under a compiler, where nothing is timed."""
     first = tensors[0]
+    if torch.compiler.is_compiling() or type(first) is not Tensor:
+        return fused
     trained = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     shape = (*first.shape[:-2], 1 << (first.shape[-2] - 1).bit_length(), first.shape[-1])
     given = tuple(other is not None if isinstance(other, Tensor | None) else other for other in rest)
     key = ("backend", getattr(fused, "key", ""), torch.cuda.get_device_name(first.device), first.dtype, shape, given)
     names = ("triton", "eager")
     functions = {"triton": fused, "eager": eager}
-    if torch.compiler.is_compiling() or isinstance(first, torch._subclasses.FakeTensor):
-        return functions[known_choice((*key, trained), names) or "triton"]
 
     def attempt(name: str) -> None:
         with torch.enable_grad() if trained else torch.no_grad():

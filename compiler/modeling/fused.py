@@ -26,6 +26,7 @@ SHAPES = {
     "map": "NN",
 }
 PIECE = 1024  # tokens summed by one program of a state stage; the sums of pieces are added in order
+JOINED = 1024  # elements of the sums of pieces that one program adds
 MAX_HEAD_DIM = 256
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -348,12 +349,11 @@ def _own(values: Mapping[str, Tensor], results: tuple[str, ...], index: int) -> 
 
 def _join_pieces(pieces: Tensor, result: Tensor, is_sum: bool) -> None:
     size = result.numel() if is_sum else result.numel() // 2
-    block = 1024
     arguments = {"pieces": pieces, "result": result, "count": pieces.shape[0], "stride": result.numel(), "size": size}
     if is_sum:
-        wrap_triton(add_pieces)[(-(-size // block),)](**arguments, BLOCK=block)
+        wrap_triton(add_pieces)[(-(-size // JOINED),)](**arguments, BLOCK=JOINED)
     else:
-        wrap_triton(join_statistics)[(-(-size // block),)](**arguments, width=result.shape[-1], BLOCK=block)
+        wrap_triton(join_statistics)[(-(-size // JOINED),)](**arguments, width=result.shape[-1], BLOCK=JOINED)
 
 
 def compare_maps(term: Callable[..., Tensor], x: Tensor, y: Tensor) -> Tensor:

@@ -16,8 +16,13 @@ from torch import Tensor
 from .operators import INTERPRETING
 from .tuning import known_choice, tuned
 
-# Of a multiprocessor, for pruning: registers of a thread, and shared memory where the device does not say.
-REGISTERS = 255
+# Of a thread, the registers of sums and score tiles. With more than MOST_REGISTERS a kernel keeps much on the stack;
+# beyond LIKELY_REGISTERS, with STAGE_REGISTERS for each pipeline stage, it often keeps a little. Measured by
+# tests/aot.py on sm_90, where a thread has 255.
+MOST_REGISTERS = 160
+LIKELY_REGISTERS = 144
+STAGE_REGISTERS = 8
+# Shared memory of a block, where the device does not say.
 SHARED = 160 * 1024
 
 
@@ -46,6 +51,7 @@ class Configuration:
 _STREAM = (
     Configuration(128, 64, 8, 3),
     Configuration(64, 64, 4, 3),
+    Configuration(128, 64, 8, 2),
     Configuration(128, 64, 4, 3),
     Configuration(128, 128, 8, 2),
     Configuration(64, 64, 4, 2),
@@ -70,6 +76,7 @@ _COMPARES = (
 _ROWS = (
     Configuration(64, 16, 4, 1),
     Configuration(128, 16, 8, 1),
+    Configuration(64, 16, 8, 1),
     Configuration(32, 16, 4, 1),
     Configuration(16, 16, 4, 1),
 )
@@ -87,7 +94,7 @@ _MAP = (Configuration(64, 64, 4, 1), Configuration(64, 64, 8, 1), Configuration(
 def candidates(stage: Any, block_d: int, itemsize: int, shared: int = SHARED) -> tuple[Configuration, ...]:
     """The configurations that may serve a stage, best guess first, for heads of `block_d` features.
 
-    `itemsize` is that of the inputs, `shared` the shared memory of a block, in bytes. At least one is returned.
+    Those that are likely to keep values on the stack come last. `itemsize` is that of the inputs, `shared` the shared memory of a block, in bytes. At least one is returned.
     """
     found: tuple[Configuration, ...]
     if "triples" in stage.flags:
@@ -97,17 +104,27 @@ def candidates(stage: Any, block_d: int, itemsize: int, shared: int = SHARED) ->
     else:
         found = {"stream": _STREAM, "rows": _ROWS, "state": _STATE, "square": _SQUARE, "map": _MAP}[stage.kind]
     fitting = [one for one in found if _fits(stage, one, block_d, itemsize, shared)]
-    return tuple(fitting) or found[-1:]
+    return tuple(sorted(fitting, key=lambda one: _spills(stage, one, block_d))) or found[-1:]
 
 
 def _fits(stage: Any, one: Configuration, block_d: int, itemsize: int, shared: int) -> bool:
     if stage.kind not in ("stream", "state"):
         return bool(one.owned * block_d <= 64 * 128 * (one.warps // 4))
-    reads, totals, maps = stage.sizes
+    reads, _, _ = stage.sizes
     rows = block_d if stage.kind == "state" else one.owned
     memory = itemsize * (reads * one.streamed * block_d * one.stages + rows * block_d + rows * one.streamed)
-    registers = (totals * rows * block_d + maps * rows * one.streamed) / (32 * one.warps)
-    return bool(memory <= shared and registers <= REGISTERS)
+    return bool(memory <= shared and _registers(stage, one, block_d) <= MOST_REGISTERS)
+
+
+def _spills(stage: Any, one: Configuration, block_d: int) -> bool:
+    return _registers(stage, one, block_d) + STAGE_REGISTERS * one.stages > LIKELY_REGISTERS
+
+
+def _registers(stage: Any, one: Configuration, block_d: int) -> float:
+    """Registers of a thread that hold sums and score tiles all the time."""
+    _, totals, maps = stage.sizes
+    rows = block_d if stage.kind == "state" else one.owned
+    return float((totals * rows * block_d + maps * rows * one.streamed) / (32 * one.warps))
 
 
 @cache
@@ -132,6 +149,7 @@ def choose(
     length = like.shape[-2]
     found = candidates(stage, block_d, like.element_size(), _shared_memory(like.device))
     key = (_device_name(like.device), stage.key, str(like.dtype), block_d, 1 << (length - 1).bit_length())
-    if launch is None or torch.compiler.is_compiling() or isinstance(like, torch._subclasses.FakeTensor):
+    # A compiler passes tensors of its own, which hold nothing to time.
+    if launch is None or type(like) is not Tensor:
         return known_choice(key, found) or found[0]
     return tuned(key, found, launch, stage.kernel_name)

@@ -8,7 +8,7 @@ from numerics import check
 from stage_executor import executed
 from strategies import CUBE, MANHATTAN, Case, cases, fuzz, programs
 
-from autobertc.compiler.fusion.executor import Blocks
+from autobertc.compiler.fusion.tile_program import Blocks
 from autobertc.dsl.checker import check_expression
 from autobertc.dsl.ops import registered
 
