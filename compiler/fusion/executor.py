@@ -17,7 +17,7 @@ from autobertc.compiler.fusion.lowering import lower_stage
 from autobertc.compiler.fusion.plan import Plan, Stage
 from autobertc.compiler.fusion.precision import Array
 from autobertc.compiler.fusion.shapes import is_statistic
-from autobertc.compiler.fusion.tile_program import Launch, TileProgram, product
+from autobertc.compiler.fusion.tile_program import Launch, TileProgram, inverse, product
 from autobertc.compiler.fusion.tiles import Tiled
 from autobertc.dsl.graph import Node
 from autobertc.dsl.ops.base import MatMul

@@ -94,7 +94,8 @@ _MAP = (Configuration(64, 64, 4, 1), Configuration(64, 64, 8, 1), Configuration(
 def candidates(stage: Any, block_d: int, itemsize: int, shared: int = SHARED) -> tuple[Configuration, ...]:
     """The configurations that may serve a stage, best guess first, for heads of `block_d` features.
 
-    Those that are likely to keep values on the stack come last. `itemsize` is that of the inputs, `shared` the shared memory of a block, in bytes. At least one is returned.
+    Those that are likely to keep values on the stack come last. `itemsize` is that of the inputs, `shared` the shared
+    memory of a block, in bytes. At least one is returned.
     """
     found: tuple[Configuration, ...]
     if "triples" in stage.flags:
