@@ -1,18 +1,21 @@
 """Thousands of random programs through the generated kernels: `python tests/deep_fuzz.py`.
 
-Seeded and resumable: programs are drawn in chunks, each from a seed of its own; finished chunks are written down. A
-failing program is printed shrunk, with the chunk that found it, and the command ends with exit code 1.
+Seeded and resumable: programs are drawn in chunks, each from a seed of its own; finished chunks are written down, and
+count for as long as the code is the same. A failing program is printed shrunk, with the chunk that found it, and the
+command ends with exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -55,6 +58,16 @@ def run_chunk(kind: str, number: int, count: int) -> None:
     print(json.dumps(vars(report)))
 
 
+@cache
+def code_digest() -> str:
+    """A hash of the code that the programs go through, and of the checks."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for folder in ("dsl", "compiler", "runtime", "tests"):
+        for path in sorted((HERE.parent / folder).rglob("*.py")):
+            hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=BUDGETS, help="what runs the programs: the NumPy executor or the kernels")
@@ -69,6 +82,7 @@ def main() -> int:
         run_chunk(options.kind, options.chunk, size)
         return 0
     finished = json.loads(options.state.read_text()) if options.state.exists() else {}
+    finished = finished["chunks"] if finished.get("code") == code_digest() else {}
     wanted = [options.seed + index for index in range(-(-options.count // size))]
     left = [number for number in wanted if f"{options.kind}/{number}" not in finished]
     print(f"{options.kind}: {len(wanted) * size} programs, {(len(wanted) - len(left)) * size} of them checked before")
@@ -95,7 +109,7 @@ def main() -> int:
                 finished[f"{options.kind}/{number}"] = json.loads(result.stdout.splitlines()[-1])
                 options.state.parent.mkdir(parents=True, exist_ok=True)
                 partial = options.state.with_suffix(".partial")
-                partial.write_text(json.dumps(finished, indent=1))
+                partial.write_text(json.dumps({"code": code_digest(), "chunks": finished}, indent=1))
                 partial.replace(options.state)
             print(
                 f"{done * size} programs in {time.monotonic() - start:.0f} s, {len(failed)} chunks failed", flush=True

@@ -12,7 +12,7 @@ from autobertc.dsl.ops import registered
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-@fuzz(60, deep=300)
+@fuzz(60, deep=60)
 @given(programs(), cases(DTYPES))
 def test_values_and_gradients_are_inside_the_budget(program, case):
     check(program, case, fused_function(program))
@@ -20,7 +20,7 @@ def test_values_and_gradients_are_inside_the_budget(program, case):
 
 @pytest.mark.fuzz
 def test_programs_with_primitives_from_outside():
-    @fuzz(10, deep=100)
+    @fuzz(10, deep=10)
     @given(programs(), cases(DTYPES))
     def inside_the_budget(program, case):
         check(program, case, fused_function(program))
