@@ -44,18 +44,19 @@ class Executor:
 
     def _library(self, stage: Stage, memory: dict[Node, Array]) -> None:
         (node,) = stage.targets
-        operands = [_oriented(operand, memory) for operand in node.operands]
+        # A call that is rare may be exact: comparisons of maps are summed in float64.
+        operands = [_oriented(operand, memory).astype(np.float64) for operand in node.operands]
         if isinstance(node.op, MatMul):
             memory[node] = product(*operands)
         elif isinstance(node.op, PairSum):
             assert node.op.of.term is not None
             x, y = operands[0][..., :, None, :], operands[1][..., None, :, :]
-            memory[node] = evaluate(np, node.op.of.term, {"x": x, "y": y}).sum(axis=-1)
+            memory[node] = evaluate(np, node.op.of.term, {"x": x, "y": y}).sum(axis=-1).astype(np.float32)
         else:
             slope: str = node.op.of.term_slope  # type: ignore[attr-defined]
             x, y, w = operands
             values = evaluate(np, slope, {"x": x[..., :, None, :], "y": y[..., None, :, :]})
-            memory[node] = (w[..., None] * values).sum(axis=-2)
+            memory[node] = (w[..., None] * values).sum(axis=-2).astype(np.float32)
 
     def _stage(self, plan: Plan, stage: Stage, code: Tiled, memory: dict[Node, Array]) -> None:
         length = self.launch.shape[2]

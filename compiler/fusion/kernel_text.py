@@ -104,6 +104,7 @@ def write_kernel(plan: Plan, stage: Stage, code: Tiled, prefix: str, comment: Se
         prologue=prologue,
         initial=writer.initial(),
         loop_lines=loop,
+        tiles={"square": None, "state": "tl.cdiv(N, size)"}.get(stage.kind, "tl.cdiv(N, BLOCK_I)"),
         bounds="start, stop" if state else "0, N",
         stop="stop" if state else "N",
         final=writer.final(),
@@ -122,25 +123,25 @@ def places_text(writer: Statements, buffers: Iterable[Node], written: Iterable[N
     if "i" in axes:
         writer.helpers.add("inside")
         lines += [
-            "i = tl.program_id(0) * BLOCK_I + tl.arange(0, BLOCK_I)",
+            "i = tile * BLOCK_I + tl.arange(0, BLOCK_I)",
             "real_i = inside(i, N, mask, sequence, N)",
         ]
     if stage.kind == "map":
         writer.helpers.add("inside")
         lines += [
-            "j = tl.program_id(2) * BLOCK_J + tl.arange(0, BLOCK_J)",
+            "j = tl.program_id(1) * BLOCK_J + tl.arange(0, BLOCK_J)",
             "real_j = inside(j, N, mask, sequence, N)",
         ]
     if stage.kind == "state":
-        lines += ["start = tl.program_id(0) * size", "stop = tl.minimum(start + size, N)"]
+        lines += ["start = tile * size", "stop = tl.minimum(start + size, N)"]
+        lines.append("pairs = (tl.num_programs(0) // tiles).to(tl.int64)")
     for node in buffers:
         name = plan.names[node]
         sizes = [{"N": "N", "D": "D"}[symbol] for symbol in node.type if symbol != "1"]
         own = " * ".join(["pair", *(["2"] if is_statistic(node) else []), *sizes])
         offset = f"sequence * {name}_b + head * {name}_h" if is_external(plan, node) else own
         if stage.kind == "state" and node in written:
-            piece = own.replace("pair", "tl.num_programs(1)")
-            lines.append(f"{name}_piece = {name} + tl.program_id(0).to(tl.int64) * {piece} + {offset}")
+            lines.append(f"{name}_piece = {name} + tile * {own.replace('pair', 'pairs')} + {offset}")
         elif name.startswith("kept_") and node in written:
             lines += [f"if {name} is not None:", f"    {name}_rows = {name} + {offset}"]
         else:

@@ -137,6 +137,8 @@ class Fused:
             raise ValueError(f"fused kernels take heads up to {MAX_HEAD_DIM} wide, found {inputs[0].shape[-1]}")
         if inputs[0].dtype not in DTYPES:
             raise ValueError(f"fused kernels take float32, float16 and bfloat16, not {inputs[0].dtype}")
+        if inputs[0].numel() == 0:
+            return inputs[0] * 0.0
         dtype = inputs[0].dtype
         if INTERPRETING and dtype == torch.bfloat16:
             inputs = [value.float() for value in inputs]
@@ -229,7 +231,7 @@ class Fused:
 
     def _run(self, direction: Direction, values: dict[str, Tensor], call: _Call, absent: tuple[str, ...]) -> None:
         like = values[self.inputs[0]]
-        read = {name for stage in direction.stages if isinstance(stage, Stage) for name in stage.reads}
+        read = {name if isinstance(name, str) else name[0] for stage in direction.stages for name in stage.reads}
         with on_device(like), np.errstate(all="ignore"):  # for the interpreter, which computes with NumPy
             for stage in direction.stages:
                 if isinstance(stage, LibraryCall):
@@ -255,16 +257,17 @@ class Fused:
         batch, heads, length, _ = like.shape
         owned = -(-length // configuration.owned)
         buffers: dict[str, Any] = {name: values.get(name) for name in (*stage.reads, *stage.writes)}
-        grid: tuple[int, ...] = (owned, batch * heads)
+        # Along the first axis, which alone may be longer than 65,535.
+        grid: tuple[int, ...] = (owned * batch * heads,)
         extra: dict[str, Any] = {}
         pieces = 1
         if stage.kind == "square":
-            grid = (1, batch * heads)
+            grid = (batch * heads,)
         elif stage.kind == "map":
-            grid = (owned, batch * heads, -(-length // configuration.streamed))
+            grid = (owned * batch * heads, -(-length // configuration.streamed))
         elif stage.kind == "state":
             pieces = -(-length // PIECE)
-            grid = (pieces, batch * heads)
+            grid = (pieces * batch * heads,)
             extra["size"] = PIECE
             if pieces > 1:
                 for name in stage.writes:
@@ -357,15 +360,17 @@ def _join_pieces(pieces: Tensor, result: Tensor, is_sum: bool) -> None:
 
 
 def compare_maps(term: Callable[..., Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """`sum_c term(x[a, c], y[b, c])` for maps, a row at a time."""
+    """`sum_c term(x[a, c], y[b, c])` for maps, a row at a time, in float64 until it is summed."""
+    x, y = x.double(), y.double()
     rows = [term(x[..., a : a + 1, :], y).sum(dim=-1) for a in range(x.shape[-2])]
-    return torch.stack(rows, dim=-2)
+    return torch.stack(rows, dim=-2).float()
 
 
 def compare_maps_gradient(slope: Callable[..., Tensor], x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-    """`sum_b w[a, b] slope(x[a, c], y[b, c])` for maps, a row at a time."""
+    """`sum_b w[a, b] slope(x[a, c], y[b, c])` for maps, a row at a time, in float64 until it is summed."""
+    x, y, weights = x.double(), y.double(), weights.double()
     rows = [(weights[..., a, :, None] * slope(x[..., a : a + 1, :], y)).sum(dim=-2) for a in range(x.shape[-2])]
-    return torch.stack(rows, dim=-2)
+    return torch.stack(rows, dim=-2).float()
 
 
 def product_of_maps(x: Tensor, y: Tensor) -> Tensor:
