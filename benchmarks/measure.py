@@ -128,9 +128,15 @@ def environment() -> dict[str, str]:
         **packages,
         "torch kernels": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
-        "commit": _git("rev-parse", "HEAD") + ("" if not _git("status", "--porcelain") else ", changed"),
+        "commit": commit()[0] + (", changed" if commit()[1] else ""),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def commit() -> tuple[str, bool | None]:
+    """The commit, and whether files differ from it; "unknown" and None where this is no checkout."""
+    found, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    return found, None if found == "unknown" else bool(changes)
 
 
 def _processor() -> str:

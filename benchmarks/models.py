@@ -40,12 +40,12 @@ def _sizes(settings: Settings, dropout: float) -> dict[str, Any]:
 
 
 def compiled(
-    architecture: Architecture, settings: Settings, dropout: float = 0.0, head: str = "base"
+    architecture: Architecture, settings: Settings, dropout: float = 0.0, head: str = "base", backend: str = "auto"
 ) -> PreTrainedModel:
     """The compiled model in training mode, without pooler; its embeddings are as wide as its hidden states."""
     torch.manual_seed(0)
     sizes = _sizes(settings, dropout)
-    model = autobertc.build(architecture, head, embedding_size=None, kernel_dropout_prob=dropout, **sizes)
+    model = autobertc.build(architecture, head, backend, embedding_size=None, kernel_dropout_prob=dropout, **sizes)
     model.base_model.pooler = None
     return model
 
@@ -88,7 +88,8 @@ def naive(architecture: Architecture, settings: Settings, dropout: float = 0.0) 
     return model
 
 
-def _conv1d(values: Tensor, kernel: Tensor) -> Tensor:
+def conv1d(values: Tensor, kernel: Tensor) -> Tensor:
+    """`depthwise_convolution` as one `conv1d(groups=channels)` on `[batch, channels, N]`."""
     weight = kernel.repeat_interleave(values.shape[-1] // kernel.shape[0], dim=0)[:, None]
     padding = kernel.shape[-1] // 2
     return F.conv1d(values.transpose(1, 2), weight, padding=padding, groups=len(weight)).transpose(1, 2)
@@ -97,7 +98,7 @@ def _conv1d(values: Tensor, kernel: Tensor) -> Tensor:
 @contextmanager
 def naive_convolution() -> Iterator[None]:
     """Within it, models convolve by `conv1d` on `[batch, channels, N]`."""
-    with patch.object(convolution, "depthwise_convolution", _conv1d):
+    with patch.object(convolution, "depthwise_convolution", conv1d):
         yield
 
 
