@@ -138,7 +138,7 @@ class Fused:
         if inputs[0].dtype not in DTYPES:
             raise ValueError(f"fused kernels take float32, float16 and bfloat16, not {inputs[0].dtype}")
         if inputs[0].numel() == 0:
-            return inputs[0] * 0.0
+            return torch.zeros_like(inputs[0])
         dtype = inputs[0].dtype
         if INTERPRETING and dtype == torch.bfloat16:
             inputs = [value.float() for value in inputs]

@@ -3,6 +3,7 @@
 `convolution_kernels.py` has the kernels; here are their configurations, launches and derivatives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from .convolution_kernels import convolution_kernel, gates_gradient_kernel, kernel_gradient_kernel
 from .operators import dot_precision, interpretable, on_device, register_operator, rows_contiguous, wrap_triton
+from .tuning import tuned
 
 MAX_WIDTH = 65
 # Programs of the kernel's gradient: a few for every multiprocessor of a large GPU. A constant and not the device's
@@ -61,8 +63,6 @@ CONFIGS: dict[tuple[str, int], tuple[Config, ...]] = {
     ),
     ("kernel_gradient", 4): (Config(64, 32, 64, 4), Config(128, 32, 64, 8)),
 }
-# What a tuner chose, by kernel, type, channels of a head and width.
-TUNED: dict[tuple[str, torch.dtype, int, int], Config] = {}
 
 
 def candidates(name: str, dtype: torch.dtype, width: int) -> list[Config]:
@@ -70,9 +70,16 @@ def candidates(name: str, dtype: torch.dtype, width: int) -> list[Config]:
     return [config for config in CONFIGS[name, dtype.itemsize] if 4 * config.step(width) >= 3 * config.rows]
 
 
-def choose_config(name: str, dtype: torch.dtype, head_dim: int, width: int) -> Config:
-    """The tuned configuration of a kernel, or the default."""
-    return TUNED.get((name, dtype, head_dim, width)) or candidates(name, dtype, width)[0]
+def choose_config(name: str, gates: Tensor, kernel: Tensor, launch: Callable[[Config], Tensor]) -> Config:
+    """The fastest configuration of a kernel on a GPU, tried once for each kind of tensors; elsewhere the default."""
+    heads, width = kernel.shape
+    found = candidates(name, gates.dtype, int(width))
+    # A compiler passes tensors of its own, which hold nothing to time.
+    if not gates.is_cuda or type(gates) is not Tensor:
+        return found[0]
+    shape = (gates.shape[0], 1 << (gates.shape[1] - 1).bit_length(), gates.shape[2], heads, width)
+    key = (name, torch.cuda.get_device_name(gates.device), str(gates.dtype), shape)
+    return tuned(key, found, launch, name)
 
 
 def _constants(config: Config, head_dim: int, width: int, masked: bool, precision: str) -> dict[str, Any]:
@@ -93,12 +100,11 @@ def _constants(config: Config, head_dim: int, width: int, masked: bool, precisio
 class _Launch:
     """What the launches share: operands in a form that kernels take, sizes, and the configuration."""
 
-    def __init__(self, name: str, gates: Tensor, kernel: Tensor, mask: Tensor | None, config: Config | None) -> None:
+    def __init__(self, gates: Tensor, kernel: Tensor, mask: Tensor | None, config: Config) -> None:
         # The compiler may hold sizes as symbols; those of the kernel are constants of the Triton kernels.
         self.heads, width = int(kernel.shape[0]), int(kernel.shape[1])
         self.batch, self.length, self.channels = gates.shape[0], gates.shape[1], gates.shape[2] // 2
         head_dim = int(self.channels) // self.heads
-        config = config or choose_config(name, gates.dtype, head_dim, width)
         constants = _constants(config, head_dim, width, mask is not None, dot_precision(gates.dtype))
         self.options = {**constants, "num_warps": config.num_warps, "num_stages": config.num_stages}
         self.step = config.step(width)
@@ -112,7 +118,9 @@ class _Launch:
 
 def convolve(gates: Tensor, kernel: Tensor, mask: Tensor | None, config: Config | None = None) -> Tensor:
     """`gated_convolution`, launched as `config` says, without a derivative."""
-    launch = _Launch("convolution", gates, kernel, mask, config)
+    name = "convolution"
+    config = config or choose_config(name, gates, kernel, lambda one: convolve(gates, kernel, mask, one))
+    launch = _Launch(gates, kernel, mask, config)
     output = launch.gates.new_empty((launch.batch, launch.length, launch.channels))
     with on_device(gates):
         wrap_triton(convolution_kernel)[(launch.tiles * launch.heads,)](
@@ -132,7 +140,9 @@ def differentiate_gates(
     gradient: Tensor, gates: Tensor, kernel: Tensor, mask: Tensor | None, config: Config | None = None
 ) -> Tensor:
     """The gradient of the gates, `[batch, N, 2C]`, exactly 0 at padded tokens."""
-    launch = _Launch("gates_gradient", gates, kernel, mask, config)
+    given = (gradient, gates, kernel, mask)
+    config = config or choose_config("gates_gradient", gates, kernel, lambda one: differentiate_gates(*given, one))
+    launch = _Launch(gates, kernel, mask, config)
     gradient = rows_contiguous(interpretable(gradient))
     output = launch.gates.new_empty((launch.batch, launch.length, 2 * launch.channels))
     with on_device(gates):
@@ -155,7 +165,9 @@ def differentiate_kernel(
     gradient: Tensor, gates: Tensor, kernel: Tensor, mask: Tensor | None, config: Config | None = None
 ) -> Tensor:
     """The gradient of the kernel, `[heads, K]`: partial sums, then their sum in a fixed order."""
-    launch = _Launch("kernel_gradient", gates, kernel, mask, config)
+    given = (gradient, gates, kernel, mask)
+    config = config or choose_config("kernel_gradient", gates, kernel, lambda one: differentiate_kernel(*given, one))
+    launch = _Launch(gates, kernel, mask, config)
     gradient = rows_contiguous(interpretable(gradient))
     parts = max(1, min(launch.tiles, PROGRAMS // launch.heads))
     partial = gradient.new_empty((launch.heads, parts * launch.step, kernel.shape[1]), dtype=torch.float32)
@@ -289,7 +301,7 @@ def ahead_of_time(
     pointers |= dict.fromkeys(("gradient", "gates", "kernel", "output"), f"*{dtype}")
     found = []
     for name, function in KERNELS.items():
-        config = (configs or {}).get(name) or choose_config(name, DTYPES[dtype], head_dim, width)
+        config = (configs or {}).get(name) or candidates(name, DTYPES[dtype], width)[0]
         constants = _constants(config, head_dim, width, True, "ieee")
         arguments = [argument for argument in function.arg_names if argument not in constants]
         signature = {argument: pointers.get(argument, "i32") for argument in arguments}

@@ -43,7 +43,7 @@ def known_choice(key: Sequence[Any], candidates: Sequence[Candidate]) -> Candida
     return next((one for one in candidates if repr(one) == _known[digest]), None)
 
 
-def milliseconds(run: Callable[[], None]) -> float:
+def milliseconds(run: Callable[[], Any]) -> float:
     """The median time of a run on the GPU; infinite where the kernel does not fit it."""
     try:
         median: float = triton.testing.do_bench(run, warmup=5, rep=20, return_mode="median")
@@ -55,9 +55,9 @@ def milliseconds(run: Callable[[], None]) -> float:
 def tuned(
     key: Sequence[Any],
     candidates: Sequence[Candidate],
-    run: Callable[[Candidate], None],
+    run: Callable[[Candidate], Any],
     name: str,
-    time: Callable[[Callable[[], None]], float] = milliseconds,
+    time: Callable[[Callable[[], Any]], float] = milliseconds,
 ) -> Candidate:
     """The fastest candidate for a key: known, or found now and written down. `name` is for the debug print.
 

@@ -177,10 +177,23 @@ def test_results_are_no_views_of_what_was_given(text):
     assert len({gradient.data_ptr() for gradient in gradients}) == len(gradients)
 
 
+def test_nothing_at_all():
+    function = load_fused(check_expression(ATTENTION), "empty")
+    for shape in ((0, 2, 4, 16), (1, 2, 0, 16)):
+        assert function(*[torch.zeros(shape, device=DEVICE)] * 3, None, 0.0).shape == shape
+
+
 def test_no_gradient_no_kept_values():
     function = load_fused(check_expression(ATTENTION), "inference")
     inputs = [value.detach() for value in tensors("QKV")]
     assert len(function._operator(inputs, None, None, 0.0, False)) == 1
+    assert torch.equal(function(*inputs, None, 0.0), function(*tensors("QKV"), None, 0.0).detach())
+
+
+def test_products_of_maps_without_a_gradient():
+    """What the library reads is there although no backward pass will read it."""
+    function = load_fused(check_expression("tanh(softmax(Q @ K.T) @ softmax(K @ V.T)) @ V"), "maps")
+    inputs = [value.detach() for value in tensors("QKV")]
     assert torch.equal(function(*inputs, None, 0.0), function(*tensors("QKV"), None, 0.0).detach())
 
 
