@@ -123,14 +123,32 @@ def compile_kernels(specs: Sequence[KernelSpec], targets: Sequence[str], process
     A kernel that fails has its `error`, and the others go on. Raises `UserError` for an unknown target or without
     Triton, `ValueError` for two kernels of one name.
     """
+    check_targets(targets)
+    if len({spec.name for spec in specs}) < len(specs):
+        raise ValueError("two kernels have the same name")
+    return _compile([((spec,), target) for spec in specs for target in targets], processes)
+
+
+def compile_best(kernels: Sequence[Sequence[KernelSpec]], target: str, processes: int = 2) -> list[Resources]:
+    """Of each kernel the first of its candidates that needs no stack, or else the one that needs the least.
+
+    Later candidates are not compiled. A kernel has an error if all of them have, the first one's. Raises `UserError`
+    for an unknown target or without Triton.
+    """
+    check_targets([target])
+    return _compile([(tuple(specs), target) for specs in kernels], processes)
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """Raise `UserError` for an unknown target, or without Triton."""
     for target in targets:
         if target not in TARGETS:
             raise UserError(f"unknown target {target}: choose from {', '.join(TARGETS)}")
-    if len({spec.name for spec in specs}) < len(specs):
-        raise ValueError("two kernels have the same name")
     triton_version()
-    jobs = [(spec, target) for spec in specs for target in targets]
-    pending = deque(enumerate(jobs))
+
+
+def _compile(jobs: Sequence[tuple[tuple[KernelSpec, ...], str]], processes: int) -> list[Resources]:
+    pending = deque((index, *job) for index, job in enumerate(jobs))
     done: dict[int, Resources] = {}
     with ThreadPoolExecutor(max_workers=max(1, processes)) as pool:
         workers = [pool.submit(_drain, pending, done) for _ in range(min(max(1, processes), len(jobs)))]
@@ -173,16 +191,23 @@ def _start(log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
 
 
-def _drain(pending: deque[tuple[int, tuple[KernelSpec, str]]], done: dict[int, Resources]) -> None:
+def _drain(pending: deque[tuple[int, tuple[KernelSpec, ...], str]], done: dict[int, Resources]) -> None:
     """Compile in one process until nothing is pending; where a kernel kills it, the next go to a new one."""
     while pending:
         with tempfile.TemporaryFile("a+b") as log, _start(log) as process:
             while process.poll() is None:
                 try:
-                    index, (spec, target) = pending.popleft()
+                    index, (spec, *others), target = pending.popleft()
                 except IndexError:
                     return
-                done[index] = _ask(process, log, spec, target)
+                answer = _ask(process, log, spec, target)
+                done[index] = best = min(done.get(index, answer), answer, key=_cost)
+                if others and _cost(best) > (False, 0):
+                    pending.appendleft((index, tuple(others), target))
+
+
+def _cost(found: Resources) -> tuple[bool, int]:
+    return found.error is not None, found.stack
 
 
 def _ask(process: subprocess.Popen[bytes], log: IO[bytes], spec: KernelSpec, target: str) -> Resources:
