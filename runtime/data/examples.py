@@ -1,4 +1,4 @@
-"""Packed examples for a Trainer: a pure function of their number, so that any worker, or a resumed run, sees the same."""
+"""Packed examples for a Trainer: functions of their number alone, the same in any worker and in a resumed run."""
 
 from __future__ import annotations
 

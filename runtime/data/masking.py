@@ -144,7 +144,9 @@ class MaskingCollator:
 def _continuing(tokenizer: PreTrainedTokenizerFast) -> NDArray[np.bool_]:
     prefix = getattr(plain(tokenizer).model, "continuing_subword_prefix", None)
     if not prefix:
-        raise DataError("whole words can be masked with a WordPiece tokenizer only: this one does not mark their pieces")
+        raise DataError(
+            "whole words can be masked with a WordPiece tokenizer only: this one does not mark their pieces"
+        )
     continues = np.zeros(len(tokenizer), bool)
     for word, number in tokenizer.get_vocab().items():
         continues[number] = word.startswith(prefix)

@@ -102,7 +102,7 @@ def _elsewhere(corpus: Corpus, document: int, length: int, rng: random.Random) -
 
 
 def cut_lengths(a: int, b: int, capacity: int) -> tuple[int, int]:
-    """Lengths of A and B after taking tokens, one by one, off the longer (off B where they are equal) until they fit."""
+    """Lengths of A and B after taking tokens, one by one, off the longer (off B if they are equal) until they fit."""
     excess = max(0, a + b - capacity)
     uneven = min(excess, abs(a - b))
     rest = excess - uneven
@@ -110,9 +110,7 @@ def cut_lengths(a: int, b: int, capacity: int) -> tuple[int, int]:
     return a - rest // 2, b - (rest + 1) // 2
 
 
-def plan_pairs(
-    corpus: Corpus, packing: Packing, key: tuple[int, ...], progress: bool = False
-) -> NDArray[np.void]:
+def plan_pairs(corpus: Corpus, packing: Packing, key: tuple[int, ...], progress: bool = False) -> NDArray[np.void]:
     """All pairs of a corpus as an array of `PAIR`; `key` is the seed and what else tells this plan from others.
 
     Raises `DataError` where all the text is one document.

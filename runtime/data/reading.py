@@ -78,7 +78,9 @@ def list_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"{path} holds no data files (names that end in one of {', '.join(KINDS)})")
     if len(kinds := {file.suffix.lower() for file in files}) > 1:
-        raise DataError(f"{path} holds files of several kinds ({', '.join(sorted(kinds))}): name one file or folder a kind")
+        raise DataError(
+            f"{path} holds files of several kinds ({', '.join(sorted(kinds))}): name one file or folder a kind"
+        )
     return files
 
 

@@ -1,6 +1,6 @@
 """Sentences of English prose, well enough for pairs of them: a regular expression and the usual exceptions.
 
-Nothing is lost or added: the sentences of a text, joined by spaces, are the text with its white space made single.
+Nothing is lost or added but white space.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# Words that a full stop follows inside a sentence: before a name, before a number, before anything.
-_TITLES = frozenset("mr mrs ms dr prof rev hon st gen col lt sgt capt cmdr adm gov sen rep pres messrs mt".split())
-_COUNTED = frozenset("no nos fig figs eq eqs sec secs ch vol vols p pp art op".split())
-_OTHERS = frozenset("vs viz cf e.g i.e ca approx".split())
+# Words that a full stop follows inside a sentence: names' titles, words before a number, others.
+_TITLES = "mr mrs ms dr prof rev hon st gen col lt sgt capt cmdr adm gov sen rep pres messrs mt"
+_COUNTED = frozenset(["no", "nos", "fig", "figs", "eq", "eqs", "sec", "ch", "vol", "vols", "p", "pp", "art", "op"])
+_INSIDE = frozenset([*_TITLES.split(), "vs", "viz", "cf", "e.g", "i.e", "ca", "approx"])
 # A sentence's end: its mark, what closes after it, white space, and something that can begin a sentence.
 _END = re.compile(r"(?:[.!?…]+[\"'”’)\]*_`]*\s+(?=[\"'“‘(\[*_`#]*[^\W_a-z])|(?<=[。！？])(?=\S))")  # noqa: RUF001
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
@@ -25,7 +25,7 @@ def _goes_on(before: str, mark: str, after: str) -> bool:
         return False
     found = _LAST_WORD.search(before)
     word = found[0].lower() if found else ""
-    abbreviated = word in _TITLES or word in _OTHERS or (word in _COUNTED and after.isdigit())
+    abbreviated = word in _INSIDE or (word in _COUNTED and after.isdigit())
     return abbreviated or _INITIAL.search(before) is not None
 
 

@@ -26,9 +26,7 @@ AVERAGED: dict[str, tuple[str, str]] = {
 """The numbers that are averaged: the split and the metric of each. `mnli-mm` is MNLI's second."""
 
 
-def glue_numbers(
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]], accuracies: bool = False
-) -> dict[str, float]:
+def glue_numbers(scores: Mapping[str, Mapping[str, Mapping[str, float]]], accuracies: bool = False) -> dict[str, float]:
     """The nine numbers out of `scores[task][split][metric]`; those of tasks that are not there are left out.
 
     `accuracies`: the accuracy of MRPC and QQP instead of F1, as in the paper's Table 4.

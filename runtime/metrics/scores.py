@@ -46,9 +46,7 @@ def spearman(predictions: ArrayLike, references: ArrayLike) -> float:
     return _correlation(stats.spearmanr, predictions, references)
 
 
-def _correlation(
-    function: Callable[..., tuple[float, float]], predictions: ArrayLike, references: ArrayLike
-) -> float:
+def _correlation(function: Callable[..., tuple[float, float]], predictions: ArrayLike, references: ArrayLike) -> float:
     given, wanted = np.asarray(predictions, float), np.asarray(references, float)
     if np.ptp(given) == 0 or np.ptp(wanted) == 0:
         return 0.0
