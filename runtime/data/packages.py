@@ -26,7 +26,7 @@ from autobertc.runtime.data.errors import DataError, unknown
 from autobertc.runtime.data.reading import quiet
 
 _TIMEOUT = 1800
-_VERSION = 1  # of what is made of them
+_COUNTS = "COUNTS"  # no ending: it is no data
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ PACKAGES: dict[str, Package] = {
     ),
     "agreement": Package("subject and verb, minimal pairs", read=archives.agreement, note=_CANARY, **_BIGBENCH),
     "squad-shifts": Package(
-        "questions in SQuAD's layout", files="*/benchmark_tasks/squad_shifts/*_v1.*.json", note=_CANARY, **_BIGBENCH
+        "questions in SQuAD's layout", files="benchmark_tasks/squad_shifts/*_v1.*.json", note=_CANARY, **_BIGBENCH
     ),
 }
 """By the name of the folder they become."""
@@ -150,10 +150,10 @@ def gather(name: str, cache: Path | None = None, say: Callable[[str], None] = la
             archive = _fetch(package, Path(place))
             found = _unpack(name, package, archive, folder)
         _check(name, package, found)
-        (folder / "found.json").write_text(json.dumps({"version": _VERSION, **found}, indent=1), encoding="utf-8")
+        (folder / _COUNTS).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
     folder = cached(cache / "packages" / name, build)
-    found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+    found = json.loads((folder / _COUNTS).read_text(encoding="utf-8"))
     return Found(folder, found["rows"], found["words"], found["labels"])
 
 
