@@ -13,7 +13,7 @@ _TITLES = "mr mrs ms dr prof rev hon st gen col lt sgt capt cmdr adm gov sen rep
 _COUNTED = frozenset(["no", "nos", "fig", "figs", "eq", "eqs", "sec", "ch", "vol", "vols", "p", "pp", "art", "op"])
 _INSIDE = frozenset([*_TITLES.split(), "vs", "viz", "cf", "e.g", "i.e", "ca", "approx"])
 # A sentence's end: its mark, what closes after it, white space, and something that can begin a sentence.
-_END = re.compile(r"(?:[.!?…]+[\"'”’)\]*_`]*\s+(?=[\"'“‘(\[*_`#]*[^\W_a-z])|(?<=[。！？])(?=\S))")  # noqa: RUF001
+_END = re.compile(r"(?:[.!?…]+[\"'”’)\]*_`]*\s+(?=[\"'“‘(\[*_`#]*[^\W_a-z])|(?<=[。！？])\s*(?=\S))")  # noqa: RUF001
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _INITIAL = re.compile(r"(?:^|[^\w.])(?:[A-Z]\.)*[A-HJ-Z]$")
 _LAST_WORD = re.compile(r"[\w.]*$")
