@@ -65,8 +65,10 @@ def _span(answers: dict[str, Any], offsets: Offsets) -> tuple[int, int]:
     """The first and the last token that cover the first answer; 0, 0 ([CLS]) where the window has not all of it."""
     if not answers["text"]:
         return 0, 0
-    first = answers["answer_start"][0]
-    last = first + len(answers["text"][0])
+    # White space at an answer's ends, which some have, is in no token.
+    text = answers["text"][0]
+    first = answers["answer_start"][0] + len(text) - len(text.lstrip())
+    last = first + len(text.strip())
     inside = [i for i, (start, stop) in enumerate(offsets) if start >= 0 and start < last and stop > first]
     if not inside or offsets[inside[0]][0] > first or offsets[inside[-1]][1] < last:
         return 0, 0

@@ -1,7 +1,7 @@
 """Tasks whose labels any text gives, in the manner of SentEval's probes (Conneau et al. 2018): for GLUE's kinds, where
 there is no GLUE.
 
-Splits are by document, and a sentence that is in several documents is in none of the rows. Classes are as large as
+Splits are by document, and a sentence that the text has twice is in none of the rows. Classes are as large as
 each other to within one row, but for `corpus-of-origin`, which has what the smallest corpus allows.
 """
 
@@ -37,15 +37,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Document:
-    """Paragraphs of sentences, and the number of the source they are from."""
+    """Paragraphs of usable sentences, each with its place in the paragraph, and the number of their source."""
 
-    paragraphs: tuple[tuple[str, ...], ...]
+    paragraphs: tuple[tuple[tuple[int, str], ...], ...]
     origin: int
 
     @property
     def sentences(self) -> list[str]:
         """All of them, in order."""
-        return [sentence for paragraph in self.paragraphs for sentence in paragraph]
+        return [sentence for paragraph in self.paragraphs for _, sentence in paragraph]
 
 
 def _usable(sentence: str) -> bool:
@@ -63,10 +63,10 @@ def read_documents(sources: list[TextSource], seed: int) -> dict[str, list[Docum
             for text in table["text"]:
                 if text and text not in texts:
                     texts[text] = origin, [cut(part) for part in re.split(r"\n\s*\n", text)]
-    often = Counter(sentence for _, paragraphs in texts.values() for sentence in {s for p in paragraphs for s in p})
+    often = Counter(sentence for _, paragraphs in texts.values() for paragraph in paragraphs for sentence in paragraph)
     found: list[list[tuple[str, Document]]] = [[] for _ in sources]
     for text, (origin, paragraphs) in texts.items():
-        kept = [tuple(s for s in dict.fromkeys(p) if often[s] == 1 and _usable(s)) for p in paragraphs]
+        kept = [tuple((i, s) for i, s in enumerate(p) if often[s] == 1 and _usable(s)) for p in paragraphs]
         document = Document(tuple(paragraph for paragraph in kept if paragraph), origin)
         if document.paragraphs:
             order = hashlib.sha256(f"{seed} {text}".encode(errors="replace")).hexdigest()
@@ -141,7 +141,13 @@ def shuffled(chosen: list[Document], rng: random.Random) -> Iterator[Row]:
 
 def next_sentence(chosen: list[Document], rng: random.Random) -> Iterator[Row]:
     """A sentence and the next one of its paragraph (0), or one of another document (1)."""
-    pairs = [(d, pair) for d, document in enumerate(chosen) for p in document.paragraphs for pair in pairwise(p)]
+    pairs = [
+        (home, (first, second))
+        for home, document in enumerate(chosen)
+        for paragraph in document.paragraphs
+        for (i, first), (j, second) in pairwise(paragraph)
+        if j == i + 1
+    ]
     rng.shuffle(pairs)
     for number, (home, (first, second)) in enumerate(pairs):
         shown = second if number % 2 == 0 else rng.choice(_other(chosen, home, rng).sentences)
@@ -158,10 +164,10 @@ def same_paragraph(chosen: list[Document], rng: random.Random) -> Iterator[Row]:
     pairs: list[tuple[str, str, float]] = []
     for home, document in enumerate(chosen):
         for p, paragraph in enumerate(document.paragraphs):
-            others = [s for q, other in enumerate(document.paragraphs) if q != p for s in other]
-            for i, sentence in enumerate(paragraph):
-                far = [s for j, s in enumerate(paragraph) if abs(i - j) > 1]
-                near = [s for j, s in enumerate(paragraph) if abs(i - j) == 1]
+            others = [s for q, other in enumerate(document.paragraphs) if q != p for _, s in other]
+            for i, sentence in paragraph:
+                far = [s for j, s in paragraph if abs(i - j) > 1]
+                near = [s for j, s in paragraph if abs(i - j) == 1]
                 away = _other(chosen, home, rng).sentences
                 found = [(grade, among) for grade, among in enumerate((away, others, far, near)) if among]
                 grade, among = rng.choice(found)
