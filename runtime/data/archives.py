@@ -154,7 +154,9 @@ def fact_verification(archive: Path) -> Iterator[Row]:
 def agreement(archive: Path) -> Iterator[Row]:
     """Sentences of which a verb agrees with its subject, or does not; `pair` tells which two belong together."""
     pair = 0
-    for _, data in members(archive, "benchmark_tasks/subject_verb_agreement/*english.json"):
+    for name, data in members(archive, "*english.json"):
+        if "/subject_verb_agreement/" not in name:
+            continue
         for example in json.loads(data).get("examples", []):
             scores = example["target_scores"]
             right = max(scores, key=scores.__getitem__)

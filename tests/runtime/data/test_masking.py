@@ -208,8 +208,8 @@ def test_streamed(tokenizer: PreTrainedTokenizerFast, cache: Path) -> None:
     rows = list(stream(block=20))
     assert len(rows) > 1500 and sorted(row["example"] for row in rows) == list(range(len(rows)))
     assert all(len(row["input_ids"]) <= 64 for row in rows)
-    alone = batches(stream(block=20, epochs=2), MaskingCollator(tokenizer), 0)
-    assert_equal(alone, batches(stream(block=20, epochs=2), MaskingCollator(tokenizer), 2))
+    alone = batches(stream(block=20), MaskingCollator(tokenizer), 0)
+    assert_equal(alone, batches(stream(block=20), MaskingCollator(tokenizer), 2))
     endless = itertools.islice(stream(epochs=None, block=20), 2 * len(rows))
     assert [row["draw"] for row in endless][:: len(rows)] == [0, 1]
 

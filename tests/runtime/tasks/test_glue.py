@@ -67,8 +67,10 @@ def test_all_nine_are_there() -> None:
     assert tasks.expand(["rte", "glue", "squad"]) == ["rte", *(name for name in tasks.GLUE if name != "rte"), "squad"]
 
 
-@pytest.mark.parametrize("name", BENCHMARK)
-@pytest.mark.parametrize("kind", ["parquet", "csv", "json", "hub"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*((name, kind) for name in BENCHMARK for kind in ("parquet", "hub")), ("cola", "csv"), ("stsb", "json")],
+)
 def test_a_task(
     name: str, kind: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

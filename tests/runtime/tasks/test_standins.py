@@ -45,9 +45,17 @@ def test_splits_have_no_text_in_common(name: str, loaded: dict[str, Splits]) -> 
         assert not documents[a] & documents[b] and not texts_of(splits[a]) & texts_of(splits[b])
 
 
+def write(path: Path, texts: list[str]) -> str:
+    """Texts in a file, a document a paragraph."""
+    path.write_text("\n\n".join(" ".join(text.split()) for text in texts), encoding="utf-8")
+    return str(path)
+
+
 @pytest.mark.parametrize("name", STAND_INS)
-def test_the_same_for_a_seed(name: str) -> None:
-    data = (SOURCE, "default:docstrings") if name == "corpus-of-origin" else (SOURCE,)
+def test_the_same_for_a_seed(name: str, tmp_path: Path) -> None:
+    data = [SOURCE]
+    if name == "corpus-of-origin":
+        data = [write(tmp_path / "a.txt", MANUAL[:40]), write(tmp_path / "b.txt", MANUAL[40:])]
     one, same, other = (tasks.find(name, *data, seed=seed).load()["train"] for seed in (1, 1, 2))
     assert one.to_list() == same.to_list() != other.to_list()
 
@@ -136,11 +144,10 @@ def test_corpus_of_origin_of_the_default() -> None:
 
 
 def test_of_a_users_text(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_text("\n\n".join(" ".join(text.split()) for text in MANUAL), encoding="utf-8")
-    assert len(tasks.find("shuffled", str(path)).load()["train"]) > 500
+    path = write(tmp_path / "text.txt", MANUAL)
+    assert len(tasks.find("shuffled", path).load()["train"]) > 500
     with pytest.raises(DataError, match="needs two sources"):
-        tasks.find("corpus-of-origin", str(path))
-    path.write_text("One sentence of five words here.\n\nAnother sentence of five words.", encoding="utf-8")
+        tasks.find("corpus-of-origin", path)
+    write(tmp_path / "text.txt", ["One sentence of five words here.", "Another sentence of five words."])
     with pytest.raises(DataError, match="documents with usable sentences for the"):
-        tasks.find("shuffled", str(path)).load()
+        tasks.find("shuffled", path).load()
