@@ -62,6 +62,7 @@ def test_a_tenth_is_short(chunks: list[Chunk]) -> None:
     short = [target for target in targets if target < capacity]
     # The draw from 2 to the capacity, both included, may give the capacity.
     assert is_share(len(short), len(targets), 0.1 * (capacity - 2) / (capacity - 1))
+    assert min(short) <= 4 and max(short) >= capacity - 3  # missed by chance once in 10^13
     counts = np.bincount(short, minlength=capacity)[2:]
     assert len(counts) == 123 and fits(counts.tolist(), [len(short) / 123] * 123)
 
