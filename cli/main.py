@@ -174,6 +174,83 @@ def convert(
 
 
 @app.command()
+def pretrain(
+    file: File,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The model folder to make.", show_default=False)],
+    preset: Annotated[
+        str, typer.Option(help="small, base, large (the paper's Table 6), fast (40,000 steps) or modern.")
+    ] = "base",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A source of text, [WEIGHT*]NAME[:CONFIG]; may be repeated.", show_default="default"),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps, instead of the preset's length.", show_default=False)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Readings of the data, instead.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(help="Sequences a step.", show_default=False)] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(help="Sequences at a time on a device.", show_default="the batch", min=1)
+    ] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens of a sequence.", show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="The greatest.", show_default=False)] = None,
+    dropout: Annotated[float | None, typer.Option(help="All rates of the model.", show_default=False)] = None,
+    mask_rate: Annotated[float | None, typer.Option(help="The share of tokens masked.", show_default=False)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bf16, or auto: bf16 where the device has it.", show_default=False)
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="A tokenizer's folder, or text to train one on; by default the data.", show_default=False),
+    ] = None,
+    vocab: Annotated[
+        int | None, typer.Option(help="Entries of a tokenizer to train; by default the header's.", show_default=False)
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="The share of documents to score at the end, or 0.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Seed of weights, data and dropout.", min=0, max=2**32 - 1)] = 0,
+    log_every: Annotated[int | None, typer.Option(help="Steps between logs.", show_default=False, min=1)] = None,
+    save_every: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints.", show_default=False, min=1)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that collate.", show_default=False, min=0)] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="tensorboard, wandb, ...; may be repeated.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+) -> None:
+    """Pre-train a backbone: masked words, and next sentences."""
+    from autobertc.cli.training import pretrain_file
+
+    changes = {
+        "steps": steps,
+        "epochs": epochs,
+        "batch": batch,
+        "length": length,
+        "learning_rate": learning_rate,
+        "dropout": dropout,
+        "mask_rate": mask_rate,
+        "precision": precision,
+    }
+    pretrain_file(
+        file,
+        output,
+        preset,
+        changes,
+        data or ["default"],
+        resume,
+        micro_batch=micro_batch,
+        tokenizer=tokenizer,
+        vocab=vocab,
+        held_out=held_out,
+        seed=seed,
+        log_every=log_every,
+        save_every=save_every,
+        workers=workers,
+        report_to=tuple(report_to or ()),
+    )
+
+
+@app.command()
 def gather(
     names: Annotated[
         list[str] | None, typer.Argument(help="Which; by default all that are not large.", show_default=False)
