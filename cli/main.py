@@ -251,6 +251,75 @@ def pretrain(
 
 
 @app.command()
+def finetune(
+    model: Annotated[str, typer.Argument(help="A model folder, or a model of the Hub.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of results.", show_default=False)],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="cola, sst2, ..., glue, squad, squad_v2, a stand-in; may be repeated.", show_default=False),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the rows are, files or folders; may be repeated.", show_default="the Hub"),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Your own data: a column of text; two for pairs.", show_default=False)
+    ] = None,
+    label: Annotated[str, typer.Option(help="Your own data: the column of the label.")] = "label",
+    kind: Annotated[str, typer.Option(help="Your own data: classification, regression or auto.")] = "auto",
+    learning_rates: Annotated[
+        str | None, typer.Option("--lr", help="Learning rates between commas.", show_default="the paper's on a GPU")
+    ] = None,
+    weight_decays: Annotated[
+        str | None, typer.Option("--weight-decay", help="Between commas.", show_default="the paper's on a GPU")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="Readings of the training rows.", show_default="3")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows a step.", show_default="32")] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens of a row.", show_default="128, of SQuAD 384")] = None,
+    warmup: Annotated[float, typer.Option(help="The share of steps of the warm-up.", min=0, max=0.99)] = 0.01,
+    seeds: Annotated[int, typer.Option(help="Runs of each point of the grid.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="The first seed.", min=0, max=2**31)] = 0,
+    eval_every: Annotated[
+        int | None,
+        typer.Option(help="Steps between evaluations, whose best counts.", show_default="at the end", min=1),
+    ] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="bf16 in the forward pass.")] = False,
+    save_models: Annotated[bool, typer.Option("--save-models", help="Keep each task's best model.")] = False,
+    accuracies: Annotated[
+        bool, typer.Option("--accuracies", help="GLUE's average with the accuracy of MRPC and QQP (Table 4).")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the tasks that are done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Fine-tune a model on tasks: a grid, seeds, a table, prediction files."""
+    from autobertc.cli.training import finetune_model, numbers
+
+    finetune_model(
+        model,
+        output,
+        task or [],
+        data or [],
+        text or [],
+        label,
+        kind,
+        resume,
+        accuracies,
+        as_json,
+        learning_rates=numbers("--lr", learning_rates),
+        weight_decays=numbers("--weight-decay", weight_decays),
+        epochs=epochs,
+        batch=batch,
+        length=length,
+        warmup=warmup,
+        seeds=seeds,
+        seed=seed,
+        eval_every=eval_every,
+        bf16=bf16,
+        save_models=save_models,
+    )
+
+
+@app.command()
 def gather(
     names: Annotated[
         list[str] | None, typer.Argument(help="Which; by default all that are not large.", show_default=False)
