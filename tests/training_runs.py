@@ -9,7 +9,7 @@ from tiny import architecture
 
 from autobertc.dsl.architecture import print_architecture
 from autobertc.runtime.data.sources import TextSource
-from autobertc.runtime.training.pretraining import Pretraining
+from autobertc.runtime.training.preparation import Pretraining
 from autobertc.runtime.training.recipes import recipe
 
 HEADER = "model tiny {\n  hidden: 32  heads: 2  intermediate: 64  vocab: 500  max_length: 64\n}\n"

@@ -17,7 +17,7 @@ from training_runs import silent, tiny_run
 from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from autobertc.dsl.errors import UserError
-from autobertc.runtime.training import checkpoints, pretraining
+from autobertc.runtime.training import checkpoints, preparation
 from autobertc.runtime.training.pretraining import pretrain
 from autobertc.runtime.training.recipes import TrainingError
 from autobertc.runtime.training.trainer import PretrainingTrainer
@@ -147,17 +147,17 @@ def test_the_modern_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_epochs_and_a_vocabulary_that_fits() -> None:
     run = tiny_run(changes={"steps": None, "epochs": 2, "batch": 512}, held_out=0.0, vocab=300)
-    prepared = pretraining.prepare(run, say=silent)
+    prepared = preparation.prepare(run, say=silent)
     assert prepared.held_out is None and prepared.architecture.sizes.vocab == 320 and prepared.source is None
     assert prepared.steps == len(prepared.examples.dataset) // 512
     assert 0 < prepared.entropy < 5.8
 
 
 def test_the_entropy_is_that_of_the_tokens() -> None:
-    corpus = pretraining.prepare(tiny_run(held_out=0.0), say=silent).examples.dataset.corpus
+    corpus = preparation.prepare(tiny_run(held_out=0.0), say=silent).examples.dataset.corpus
     tokens = np.concatenate(corpus.chunks)
     shares = np.unique(tokens, return_counts=True)[1] / len(tokens)
-    assert pretraining.unigram_entropy(corpus) == pytest.approx(-(shares * np.log(shares)).sum())
+    assert preparation.unigram_entropy(corpus) == pytest.approx(-(shares * np.log(shares)).sum())
 
 
 @pytest.mark.parametrize(
