@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 from transformers import Trainer
 
 from autobertc.runtime.data.masking import IGNORED
@@ -191,7 +192,9 @@ class PretrainingTrainer(Trainer):
         was = self.model.training
         self.model.eval()
         sums = torch.zeros(len(_SUMS), dtype=torch.float64, device=self.args.device)
-        for batch in self.get_eval_dataloader(dataset):
+        # Of several devices each has its own rows, none twice, as a sampler that fills up the last batch would give.
+        own = Subset(dataset, range(self.args.process_index, len(dataset), self.args.world_size))
+        for batch in DataLoader(own, self.args.eval_batch_size, collate_fn=self.data_collator):
             for name in _IDENTITY:
                 batch.pop(name)
             inputs = self._prepare_inputs(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,22 @@ def test_a_place_to_report_to_without_its_package(tmp_path: Path, monkeypatch: A
 @pytest.mark.slow
 def test_killed_three_times_it_ends_the_same(tmp_path: Path) -> None:
     kill_training.main(kills=3, steps=120, place=tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(own_cache: Path, tmp_path: Path) -> None:
+    genome = tmp_path / "tiny.abz"
+    genome.write_text(kill_training.GENOME)
+    options = "--steps 20 --batch 8 --length 32 --lr 1e-3 --dropout 0 --log-every 1 --data default:manual"
+    for name, launcher in (
+        ("one", []),
+        ("two", ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]),
+    ):
+        call = [sys.executable, "-m", *launcher, "autobertc", "pretrain", str(genome), "-o", str(tmp_path / name)]
+        kill_training.finish([*call, *options.split()], own_cache)
+    one, two = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("one", "two"))
+    assert len(one["curves"]) == len(two["curves"]) == 20
+    for ours, theirs in zip(one["curves"], two["curves"], strict=True):
+        for name in ("loss", "mlm_loss", "nsp_loss", "mlm_accuracy", "grad_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-5)
+    assert one["metrics"] == pytest.approx(two["metrics"], rel=1e-4)
