@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Subset
 from transformers import PreTrainedTokenizerFast
 
@@ -78,7 +79,7 @@ class Prepared:
     steps: int
     log_every: int
     save_every: int
-    entropy: float
+    baselines: dict[str, float]
     settings: dict[str, Any]
 
 
@@ -106,7 +107,11 @@ def prepare(run: Pretraining, say: Callable[[str], None] = print, bars: bool = F
     log_every = run.log_every or min(100, max(1, steps // 30))
     save_every = run.save_every or min(1000, max(1, steps // 10))
     save_every = -(-save_every // log_every) * log_every  # a checkpoint has no half of a window of logs
-    entropy = unigram_entropy(train)
+    counts = token_counts(train, len(tokenizer))
+    entropy = unigram_loss(counts)
+    baselines = {"unigram_entropy": entropy}
+    if rest is not None:
+        baselines["held_out_unigram_loss"] = unigram_loss(counts, token_counts(rest, len(tokenizer)))
     epochs = len(examples) / max(1, examples.starts[1])
     say(
         f"data: {', '.join(map(str, run.sources))}: {train.num_tokens:,} tokens, {examples.starts[1]:,} pairs an epoch;"
@@ -135,7 +140,7 @@ def prepare(run: Pretraining, say: Callable[[str], None] = print, bars: bool = F
         steps=steps,
         log_every=log_every,
         save_every=save_every,
-        entropy=entropy,
+        baselines=baselines,
         settings=settings,
     )
 
@@ -189,18 +194,26 @@ def _readings(make: Callable[..., PackedExamples], recipe: Recipe) -> tuple[Pack
     return examples, recipe.steps
 
 
-def unigram_entropy(corpus: Corpus) -> float:
-    """The entropy of a corpus's tokens in nats: the loss of a model that knows their frequencies and nothing else."""
-    counts, seen = np.zeros(1, np.int64), 0
+def token_counts(corpus: Corpus, entries: int) -> NDArray[np.int64]:
+    """How often each of a vocabulary's entries is in the first millions of a corpus's tokens, `[entries]`."""
+    counts, seen = np.zeros(entries, np.int64), 0
     for document in corpus.documents:
         first, end = corpus.sentence_starts[corpus.document_starts[document : document + 2]]
-        found = np.bincount(corpus.tokens(int(first), int(end)), minlength=len(counts))
-        found[: len(counts)] += counts
-        counts, seen = found, seen + int(end - first)
+        counts += np.bincount(corpus.tokens(int(first), int(end)), minlength=entries)
+        seen += int(end - first)
         if seen > _COUNTED_TOKENS:
             break
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+    return counts
+
+
+def unigram_loss(counts: NDArray[np.int64], on: NDArray[np.int64] | None = None) -> float:
+    """The loss in nats of a model that knows how often tokens are and nothing else: the entropy of `counts`, or on
+    other text, whose counts are `on`, with one more of each entry, so that none has the probability 0."""
+    if on is None:
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+    shares = (counts + 1) / (counts + 1).sum()
+    return float(-(on * np.log(shares)).sum() / on.sum())
 
 
 def step_flops(architecture: Architecture, recipe: Recipe) -> float:

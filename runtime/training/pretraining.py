@@ -185,7 +185,7 @@ def _finish(
     """Score what was held out, and write the model folder."""
     windows = [log for log in trainer.state.log_history if "mlm_loss" in log]
     metrics = {name: value for name, value in windows[-1].items() if name.startswith(("loss", "mlm", "nsp"))}
-    metrics |= {"steps": prepared.steps, "unigram_entropy": prepared.entropy}
+    metrics |= {"steps": prepared.steps, **prepared.baselines}
     if prepared.held_out is not None:
         metrics |= trainer.held_out(prepared.held_out)
     if not trainer.is_world_process_zero():
@@ -204,6 +204,9 @@ def _finish(
         write_card(folder, prepared.architecture, prepared.settings, metrics, windows)
     shutil.rmtree(work, ignore_errors=True)
     if "held_out_mlm_loss" in metrics:
-        say(f"held out: mlm {metrics['held_out_mlm_loss']:.4f}  mlm acc {metrics['held_out_mlm_accuracy']:.3f}")
+        say(
+            f"held out: mlm {metrics['held_out_mlm_loss']:.4f}  mlm acc {metrics['held_out_mlm_accuracy']:.3f}  "
+            f"(unigram {metrics['held_out_unigram_loss']:.4f})"
+        )
     say(f"wrote {output}")
     return metrics

@@ -151,14 +151,19 @@ def test_epochs_and_a_vocabulary_that_fits() -> None:
     prepared = preparation.prepare(run, say=silent)
     assert prepared.held_out is None and prepared.architecture.sizes.vocab == 320 and prepared.source is None
     assert prepared.steps == len(prepared.examples.dataset) // 512
-    assert 0 < prepared.entropy < 5.8
+    assert 0 < prepared.baselines["unigram_entropy"] < 5.8 and len(prepared.baselines) == 1
 
 
-def test_the_entropy_is_that_of_the_tokens() -> None:
+def test_baselines_are_those_of_the_tokens() -> None:
     corpus = preparation.prepare(tiny_run(held_out=0.0), say=silent).examples.dataset.corpus
     tokens = np.concatenate(corpus.chunks)
     shares = np.unique(tokens, return_counts=True)[1] / len(tokens)
-    assert preparation.unigram_entropy(corpus) == pytest.approx(-(shares * np.log(shares)).sum())
+    counts = preparation.token_counts(corpus, 500)
+    assert preparation.unigram_loss(counts) == pytest.approx(-(shares * np.log(shares)).sum())
+    other = np.zeros(500, np.int64)
+    other[[7, 8]] = 3, 1
+    losses = -np.log((counts + 1) / (len(tokens) + 500))
+    assert preparation.unigram_loss(counts, other) == pytest.approx((3 * losses[7] + losses[8]) / 4)
 
 
 @pytest.mark.parametrize(
