@@ -101,7 +101,7 @@ def print_results(results: dict[str, Any]) -> None:
     """A row for each task."""
     table = Table(box=None, pad_edge=False)
     for column in ("task", "metric", "median", "min", "max", "majority", "test", "lr", "weight decay"):
-        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
+        table.add_column(column, justify="left" if column in ("task", "metric") else "right", no_wrap=column == "task")
     for name, result in results["tasks"].items():
         best, metric = result["best"], result["metric"]
         test = next((scores[metric] for scores in result["test"].values()), None)

@@ -21,7 +21,7 @@ _AUTO_CLASSES = {
 }
 
 
-def _trusted(model: str) -> bool:
+def is_ours(model: str) -> bool:
     """Whether a folder is autobertc's: its own code runs, no other."""
     return (Path(model) / "modeling_autobertc.py").is_file()
 
@@ -34,7 +34,7 @@ def check_model(model: str) -> tuple[Any, PreTrainedTokenizerFast]:
     if path.is_dir() and not holds_tokenizer(path):
         raise TrainingError(f"{model} has no tokenizer: compile with --tokenizer, or pre-train it")
     try:
-        trusted = _trusted(model)  # never None: the library would ask, on standard input
+        trusted = is_ours(model)  # never None: the library would ask, on standard input
         config = AutoConfig.from_pretrained(model, trust_remote_code=trusted)
         tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(model, trust_remote_code=trusted)
     except Exception as error:  # the library raises many kinds
@@ -50,7 +50,7 @@ def load_model(model: str, task: Task, seed: int) -> Any:
     try:
         return getattr(transformers, _AUTO_CLASSES[task.head]).from_pretrained(
             model,
-            trust_remote_code=_trusted(model),
+            trust_remote_code=is_ours(model),
             ignore_mismatched_sizes=True,  # a classifier of another task
             **(names if labels else {"num_labels": task.num_labels}),
         )
@@ -63,6 +63,6 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerFast, source: str, fold
     folder.mkdir(parents=True)
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
-    if _trusted(source):
+    if is_ours(source):
         for path in [*Path(source).glob("*.py"), Path(source) / "genome.abz"]:
             shutil.copy(path, folder / path.name)
