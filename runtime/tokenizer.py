@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,17 +88,23 @@ def _vocabulary(lines: list[str], vocab_size: int) -> dict[str, int]:
 
 
 def train(files: list[Path], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+    """`train_on` the lines of files. Raises `TokenizerError` also where a file cannot be read."""
+    lines = [line for path in files for line in _read(path).splitlines()]
+    return train_on(lines, vocab_size, max_length, where=", ".join(map(str, files)))
+
+
+def train_on(lines: Iterable[str], vocab_size: int, max_length: int, where: str) -> PreTrainedTokenizerFast:
     """A lower-casing WordPiece tokenizer, BERT's kind, of at most `vocab_size` entries; equal texts, equal tokenizers.
 
-    Raises `TokenizerError` where a file cannot be read, the text has no words, or nothing fits in the vocabulary.
+    `where` names the text in messages. Raises `TokenizerError` where it has no words or nothing fits in the vocabulary.
     """
     from transformers import PreTrainedTokenizerFast
 
     if vocab_size <= len(SPECIAL_TOKENS):
         raise TokenizerError(f"a vocabulary of {vocab_size} has no room for words beside {', '.join(SPECIAL_TOKENS)}")
-    lines = [line for path in files for line in _read(path).splitlines() if line.strip()]
+    lines = [line for line in lines if line.strip()]
     if not lines:
-        raise TokenizerError(f"no text to train a tokenizer on in {', '.join(map(str, files))}")
+        raise TokenizerError(f"no text to train a tokenizer on in {where}")
     tokenizer = _empty(_vocabulary(lines, vocab_size))
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     cls, sep = SPECIAL_TOKENS.index("[CLS]"), SPECIAL_TOKENS.index("[SEP]")

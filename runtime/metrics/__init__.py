@@ -1,0 +1,1 @@
+"""Scores: accuracy, F1 and correlations (`scores`), SQuAD's (`squad`), GLUE's average (`glue`)."""
