@@ -10,6 +10,7 @@ SIGMOID = register(
         numpy=lambda np, x: np.exp(-np.logaddexp(0.0, -x)),
         torch="torch.sigmoid({0})",
         kernel="1.0 / (1.0 + exp(-x))",
-        slope="y * (1.0 - y)",
+        # y (1 - y), without its cancellation where y is near 1.
+        slope="exp(-abs(x)) / ((1.0 + exp(-abs(x))) * (1.0 + exp(-abs(x))))",
     )
 )

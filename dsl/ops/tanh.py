@@ -11,6 +11,7 @@ TANH = register(
         torch="torch.tanh({0})",
         parity="odd",
         kernel="tanh(x)",
-        slope="1.0 - y * y",
+        # 1 - y^2, without its cancellation where y is near 1.
+        slope="4.0 * exp(-2.0 * abs(x)) / ((1.0 + exp(-2.0 * abs(x))) * (1.0 + exp(-2.0 * abs(x))))",
     )
 )

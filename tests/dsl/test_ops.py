@@ -22,6 +22,7 @@ from autobertc.dsl.ops import (
     register,
     registered,
 )
+from autobertc.dsl.ops.expressions import evaluate
 
 ALL = primitives("paper", "second", "internal")
 VALUED = [op for op in ALL if isinstance(op, Elementwise | ElementwiseBinary | Rowwise | Pairwise)]
@@ -141,3 +142,40 @@ def test_a_primitive_from_outside_needs_no_edit_elsewhere():
 def test_names_a_primitive_cannot_have(name):
     with pytest.raises(ValueError, match=r"primitive|word of the language"):
         register(Elementwise(name=name, formula="", numpy=lambda np, x: x, torch="{0}"))
+
+
+# ---------------------------------------------------------------- kernel expressions
+
+
+def expression(text, **values):
+    return evaluate(np, text, {name: np.asarray(value, dtype=np.float64) for name, value in values.items()})
+
+
+@pytest.mark.parametrize("op", [op for op in VALUED if isinstance(op, Elementwise)], ids=lambda op: op.name)
+def test_kernel_expressions_of_elementwise_operations(op):
+    """The value is the oracle's, the slope its difference quotient; the slope keeps its precision far from 0."""
+    x = np.concatenate([np.linspace(-3, 3, 41) + 0.01, [-20.0, 15.0]])
+    value = op.numpy(np, x)
+    assert np.allclose(expression(op.kernel, x=x), value, rtol=1e-12)
+    step = 1e-6
+    quotient = (op.numpy(np, x + step) - op.numpy(np, x - step)) / (2 * step)
+    assert np.allclose(expression(op.slope, x=x, y=value) * np.ones_like(x), quotient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("op", [op for op in VALUED if isinstance(op, ElementwiseBinary)], ids=lambda op: op.name)
+def test_kernel_expressions_of_binary_operations(op):
+    x, y = (value.numpy() for value in operands(op))
+    assert np.allclose(expression(op.kernel, x=x, y=y), op.numpy(np, x, y))
+    for slope, (dx, dy) in zip(op.slopes, ((1e-6, 0.0), (0.0, 1e-6)), strict=True):
+        quotient = (op.numpy(np, x + dx, y + dy) - op.numpy(np, x - dx, y - dy)) / 2e-6
+        assert np.allclose(expression(slope, x=x, y=y) * np.ones_like(x), quotient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "at"), [("tanh", 9.0), ("sigmoid", 16.0), ("logsigmoid", 16.0)])
+def test_slopes_do_not_cancel_in_single_precision(name, at):
+    op = lookup(name)
+    x = np.float32(at)
+    with np.errstate(all="ignore"):
+        found = evaluate(np, op.slope, {"x": x, "y": np.float32(op.numpy(np, x))})
+    exact = expression(op.slope, x=at, y=op.numpy(np, at))
+    assert found == pytest.approx(float(exact), rel=1e-5)
