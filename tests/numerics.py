@@ -209,9 +209,11 @@ def backward_magnitudes(
                 _unit_terms(operands[1], _product(given.mT, x.abs()), forward[node.operands[1]]),
             ]
         else:
-            # A distance: |x - y| / d is at most 1, and as uncertain as the rows are large beside d.
+            # A distance: |x - y| / d is at most 1, and as uncertain as the rows are large beside d; exactly 0 at d = 0,
+            # as on the diagonal of a distance to itself.
             rows, columns = (_sum_size(forward[below]) for below in node.operands)
-            given = given * (1 + (rows + columns.mT) / values[node].clamp_min(1e-300))
+            distance = values[node]
+            given = torch.where(distance == 0, 0.0, given * (1 + (rows + columns.mT) / distance.clamp_min(1e-300)))
             parts = [
                 _sum_size(given).expand_as(operands[0]),
                 _sum_size(given.mT).expand_as(operands[1]),
