@@ -16,7 +16,7 @@ import numpy as np
 from autobertc.compiler.fusion.lowering import lower_stage
 from autobertc.compiler.fusion.plan import Plan, Stage
 from autobertc.compiler.fusion.precision import Array
-from autobertc.compiler.fusion.shapes import is_statistic
+from autobertc.compiler.fusion.shapes import is_statistic, unturned
 from autobertc.compiler.fusion.tile_program import Launch, TileProgram, inverse, product
 from autobertc.compiler.fusion.tiles import Tiled
 from autobertc.dsl.graph import Node
@@ -82,9 +82,7 @@ class Executor:
 
 
 def _oriented(node: Node, memory: Mapping[Node, Array]) -> Array:
-    turned = False
-    while node not in memory:
-        node, turned = node.operands[0], not turned
+    node, turned = unturned(node)
     return np.swapaxes(memory[node], -1, -2) if turned else memory[node]
 
 

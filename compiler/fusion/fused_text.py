@@ -11,10 +11,10 @@ from autobertc.compiler.fusion.joint import Joint, plan_program
 from autobertc.compiler.fusion.kernel_text import KernelText, write_kernel
 from autobertc.compiler.fusion.lowering import lower_stage
 from autobertc.compiler.fusion.plan import Plan, Stage
-from autobertc.compiler.fusion.shapes import is_statistic
+from autobertc.compiler.fusion.shapes import is_statistic, unturned
 from autobertc.compiler.rendering import folded
 from autobertc.dsl.graph import Node, Program, print_roots
-from autobertc.dsl.ops.base import MatMul, Transpose
+from autobertc.dsl.ops.base import MatMul
 from autobertc.dsl.ops.calculus import MissingKernel, PairGradient, PairSum
 from autobertc.dsl.ops.expressions import FUNCTIONS, substitute
 from autobertc.dsl.types import Type
@@ -100,9 +100,7 @@ def _library_entry(plan: Plan, stage: Stage, used: set[str]) -> str:
     op = node.op
     reads = []
     for operand in node.operands:
-        turned, below = False, operand
-        while isinstance(below.op, Transpose):
-            below, turned = below.operands[0], not turned
+        below, turned = unturned(operand)
         reads.append(f'("{plan.names[below]}", {turned})')
     if isinstance(op, MatMul):
         used.add("product_of_maps")

@@ -7,7 +7,7 @@ import numpy as np
 from autobertc.compiler.fusion.plan import Plan, Stage
 from autobertc.compiler.fusion.planner import is_given, target_operands, target_request
 from autobertc.compiler.fusion.requests import Operand, Request, contraction, operands, stored
-from autobertc.compiler.fusion.shapes import contracts_sequence, is_statistic, peeled
+from autobertc.compiler.fusion.shapes import contracts_sequence, is_statistic, peeled, unturned
 from autobertc.compiler.fusion.tiles import (
     EPILOGUE,
     LOOP,
@@ -218,16 +218,14 @@ class _Lowering:
             out = self.new(op.name, axes, inside, zero=inside.zero - {own[0]})
             self.emit(Fold(out, inside, own[0]), out.section)
             return out
+        tiles = [self.select(tile, axis) if axis else tile for tile, axis in zip(tiles, own, strict=True)]
         if isinstance(op, MatMul):
-            x, y = (self.select(tile, axis) if axis else tile for tile, axis in zip(tiles, own, strict=True))
-            return self._dot(request, needed, x, y, inner)
+            return self._dot(request, needed, tiles[0], tiles[1], inner)
         if isinstance(op, PairSum):
             # Terms of two zeros are 0.
-            x, y = (self.select(tile, axis) if axis else tile for tile, axis in zip(tiles, own, strict=True))
             assert op.of.term is not None
-            return self._triple(request, needed, [x, y], op.of.term, inner)
+            return self._triple(request, needed, tiles, op.of.term, inner)
         assert isinstance(op, PairGradient) and op.of.term_slope is not None
-        tiles = [self.select(tile, axis) if axis else tile for tile, axis in zip(tiles, own, strict=True)]
         return self._triple(request, needed, tiles, f"w * ({op.of.term_slope})", inner)
 
     def _dot(self, request: Request, needed: list[Operand], x: Tile, y: Tile, inner: str) -> Tile:
@@ -259,7 +257,7 @@ class _Lowering:
         assert isinstance(op, PairSum) and request.rows is not None and request.columns is not None
         out = self.new(op.of.name, request.axes)
         # A value of tokens lies in memory token by token, whichever of its axes is called rows.
-        turns = [below.type == DD and _odd_transposes(below) for below in (x, y)]
+        turns = [below.type == DD and unturned(below)[1] for below in (x, y)]
         labels = (request.rows, request.columns)
         self.emit(Compare(out, op.of, peeled(x), turns[0], peeled(y), turns[1], labels), out.section)
         return out
@@ -299,8 +297,8 @@ class _Lowering:
         self.emit(Accumulate(total, part), LOOP)
         return total
 
-    def _total(self, name: str, axes: tuple[str, ...], zero: frozenset[str] = frozenset()) -> Tile:
-        return Tile(f"{name}_total", axes, EPILOGUE, zero)
+    def _total(self, name: str, axes: tuple[str, ...]) -> Tile:
+        return Tile(f"{name}_total", axes, EPILOGUE)
 
     def _online(self, node: Node, request: Request) -> Tile:
         (found,) = contraction(request, "j")
@@ -328,13 +326,6 @@ def _inner(request: Request, needed: list[Operand]) -> str:
     labels = {label for found in needed for label in found.labels}
     (inner,) = labels - {request.rows, request.columns}
     return inner
-
-
-def _odd_transposes(node: Node) -> bool:
-    odd = False
-    while isinstance(node.op, Transpose):
-        node, odd = node.operands[0], not odd
-    return odd
 
 
 def _axes(instruction: Instruction) -> tuple[str, ...]:

@@ -7,11 +7,17 @@ from autobertc.dsl.ops.base import MatMul, Transpose
 from autobertc.dsl.ops.calculus import Leaf, PairGradient, PairSum, Reduction
 
 
-def peeled(node: Node) -> Node:
-    """The node below its transposes, which cost nothing: a matrix is read in either orientation."""
+def unturned(node: Node) -> tuple[Node, bool]:
+    """The node below its transposes, which cost nothing, and whether it is the other way round."""
+    turned = False
     while isinstance(node.op, Transpose):
-        node = node.operands[0]
-    return node
+        node, turned = node.operands[0], not turned
+    return node, turned
+
+
+def peeled(node: Node) -> Node:
+    """The node below its transposes: a matrix is read in either orientation."""
+    return unturned(node)[0]
 
 
 def sequence_axes(node: Node) -> int:

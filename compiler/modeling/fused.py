@@ -373,6 +373,16 @@ def compare_maps_gradient(slope: Callable[..., Tensor], x: Tensor, y: Tensor, we
     return torch.stack(rows, dim=-2).float()
 
 
+def larger(x: Any, y: Any) -> Tensor:
+    """The maximum, of tensors or numbers, which torch's takes no numbers for."""
+    return torch.maximum(torch.as_tensor(x), torch.as_tensor(y))
+
+
+def smaller(x: Any, y: Any) -> Tensor:
+    """The minimum, of tensors or numbers."""
+    return torch.minimum(torch.as_tensor(x), torch.as_tensor(y))
+
+
 def product_of_maps(x: Tensor, y: Tensor) -> Tensor:
     """The product of two maps, in float32."""
     if torch.is_autocast_enabled(x.device.type):

@@ -15,7 +15,7 @@ from autobertc.compiler.modeling import fused as runtime
 from autobertc.compiler.modeling import operators
 from autobertc.compiler.modeling.launching import Configuration, candidates
 from autobertc.dsl.checker import check_expression
-from autobertc.dsl.ops import Elementwise, registered
+from autobertc.dsl.ops import Elementwise, Pairwise, registered
 from autobertc.dsl.ops.calculus import MissingKernel
 from autobertc.runtime.attention import compile_attention
 from autobertc.runtime.kernels import load_fused
@@ -195,6 +195,23 @@ def test_products_of_maps_without_a_gradient():
     function = load_fused(check_expression("tanh(softmax(Q @ K.T) @ softmax(K @ V.T)) @ V"), "maps")
     inputs = [value.detach() for value in tensors("QKV")]
     assert torch.equal(function(*inputs, None, 0.0), function(*tensors("QKV"), None, 0.0).detach())
+
+
+def test_a_comparison_of_maps_may_take_maxima():
+    """Of two maps a comparison is a library call, whose term is written for torch."""
+    spread = Pairwise(
+        name="spread",
+        formula="sum max(x - y, y - x, 0)",
+        numpy=lambda np, x, y: np.abs(x[..., :, None, :] - y[..., None, :, :]).sum(axis=-1),
+        torch="({0}.unsqueeze(-2) - {1}.unsqueeze(-3)).abs().sum(-1)",
+        term="maximum(maximum(x - y, y - x), 0.0)",
+        term_slope="where(x > y, 1.0, where(x < y, -1.0, 0.0))",
+    )
+    with registered(spread):
+        text = "spread(softmax(Q @ K.T), softmax(K @ V.T)) @ V"
+        q, k, v = (value.detach() for value in tensors("QKV", length=6))
+        found, expected = (compile_attention(text, backend=backend)(Q=q, K=k, V=v) for backend in ("triton", "eager"))
+        assert torch.allclose(found, expected, atol=1e-5)
 
 
 # ---------------------------------------------------------------- errors
