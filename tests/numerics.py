@@ -194,8 +194,15 @@ def backward_magnitudes(
             around += [
                 _derivatives(op, [value.to(dtype) for value in operands], weight=1 + count / 8) for count in range(8)
             ]
+            # The oracle's derivative is rounded too: that of tanh, 1 - y^2, is 0 as soon as y rounds to 1 in float64.
+            rounded = torch.finfo(torch.float64).eps / eps
             parts = [
-                given * (slope.abs() + torch.stack([(near[index] - slope).abs() / eps for near in around]).amax(dim=0))
+                given
+                * (
+                    slope.abs()
+                    + torch.stack([(near[index] - slope).abs() / eps for near in around]).amax(dim=0)
+                    + rounded * slope.abs().clamp_min(1)
+                )
                 for index, slope in enumerate(slopes)
             ]
         elif isinstance(op, Rowwise) and op.is_map:
