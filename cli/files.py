@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from autobertc.cli.main import complain, fail
+from autobertc.cli.messages import complain, fail
 from autobertc.dsl.architecture import Architecture, AttentionLayer, print_architecture
 from autobertc.dsl.checker import load
 from autobertc.dsl.errors import UserError

