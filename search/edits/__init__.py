@@ -1,0 +1,1 @@
+"""Edits of programs and of layers."""

@@ -1,0 +1,1 @@
+"""Evaluation of a candidate: checks, training, proxies, hurdles."""

@@ -1,0 +1,1 @@
+"""Strategies: random search, evolution, OP-NAS."""

@@ -1,0 +1,1 @@
+"""The tabular benchmark: genomes scored once, searched a thousand times."""
