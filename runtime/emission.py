@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
+from autobertc import __version__
 from autobertc.compiler.module_text import BACKENDS, HEADS, ModuleText, module_text
 from autobertc.dsl.architecture import Architecture, print_architecture, safe_name
 from autobertc.runtime.build import build, check_choice, count_weights
 from autobertc.runtime.files import OutputError, new_directory
+from autobertc.runtime.inspection import inspect_plans
 from autobertc.runtime.tokenizer import make_tokenizer, save_tokenizer
 
 if TYPE_CHECKING:
@@ -62,8 +65,15 @@ def _write_sources(text: ModuleText, directory: Path) -> None:
             (directory / source.name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     (directory / "configuration_autobertc.py").write_text(text.configuration, encoding="utf-8")
     (directory / "modeling_autobertc.py").write_text(text.modeling, encoding="utf-8")
-    if text.kernels is not None:
-        (directory / "kernels_autobertc.py").write_text(text.kernels, encoding="utf-8")
+
+
+def _write_kernels(text: ModuleText, architecture: Architecture, directory: Path) -> None:
+    """The kernels, and beside them the plan that they follow. Tile sizes are no part of it: a device chooses them."""
+    if text.kernels is None:
+        return
+    (directory / "kernels_autobertc.py").write_text(text.kernels, encoding="utf-8")
+    plan = {"autobertc": __version__, **inspect_plans(architecture, names=text.fused)}
+    (directory / "plan.json").write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
 
 
 def check_room(architecture: Architecture, directory: Path) -> None:
@@ -156,6 +166,7 @@ def emit(
         if words is not None:
             save_tokenizer(words, folder)
         _write_sources(text, folder)
+        _write_kernels(text, architecture, folder)
         genome = source or print_architecture(architecture)
         (folder / "genome.abz").write_text(genome, encoding="utf-8")
         name = safe_name(architecture.name)

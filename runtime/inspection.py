@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -60,17 +61,21 @@ def _values(program: Program) -> list[dict[str, Any]]:
     return values
 
 
-def inspect_plans(architecture: Architecture, length: int | None = None) -> dict[str, Any]:
+def inspect_plans(
+    architecture: Architecture, length: int | None = None, names: Collection[str] | None = None
+) -> dict[str, Any]:
     """The stages of each distinct program's fused kernels, ready for JSON: see `accounting.account`.
 
-    `length` is the number of tokens that costs are for, by default the architecture's `max_length`.
-    Raises `MissingKernel`.
+    `length` is the number of tokens that costs are for, by default the architecture's `max_length`; `names` those of
+    the programs to tell of, by default all. Raises `MissingKernel`.
     """
     sizes = Sizes(length or architecture.sizes.max_length, architecture.sizes.head_dim)
     programs = []
     for number, program in enumerate(architecture.programs(), start=1):
-        facts = account(plan_program(program), sizes)
-        programs.append({"name": f"attention_{number}", "source": print_program(program), **facts})
+        name = f"attention_{number}"
+        if names is None or name in names:
+            facts = account(plan_program(program), sizes)
+            programs.append({"name": name, "source": print_program(program), "key": program.key, **facts})
     return {"name": architecture.name, "programs": programs}
 
 

@@ -1,5 +1,6 @@
 """Models on fused kernels: emitted, loaded where autobertc is not, compiled whole."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from autobertc.dsl.ops import Elementwise, registered
 from autobertc.dsl.ops.calculus import MissingKernel
 from autobertc.runtime.build import build
 from autobertc.runtime.emission import emit, initial_model
+from autobertc.runtime.inspection import inspect_plans
 
 TEXT = """model small { hidden: 64  heads: 2  intermediate: 96  vocab: 120  max_length: 64  dropout: 0 }
 conv: 9
@@ -67,6 +69,8 @@ def test_an_emitted_model_runs_on_kernels_without_autobertc(tmp_path: Path) -> N
     model = initial_model(architecture, head="masked-lm", backend="eager")
     folder = emit(architecture, tmp_path / "out", model=model, backend="triton")
     assert (folder / "kernels_autobertc.py").exists()
+    planned = json.loads((folder / "plan.json").read_text())
+    assert planned["programs"] == json.loads(json.dumps(inspect_plans(architecture)["programs"]))
     given = batch()
     torch.save(given, tmp_path / "inputs.pt")
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}
@@ -101,6 +105,7 @@ def test_a_whole_model_compiles_with_kernels_in_place() -> None:
 def test_an_eager_folder_has_no_kernels(tmp_path: Path) -> None:
     folder = emit(parse(TEXT), tmp_path / "out", backend="eager")
     assert not (folder / "kernels_autobertc.py").exists()
+    assert not (folder / "plan.json").exists()
     assert "kernels_autobertc" not in (folder / "modeling_autobertc.py").read_text()
 
 
