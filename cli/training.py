@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +17,12 @@ from autobertc.dsl.errors import UserError
 from autobertc.dsl.source import Source
 from autobertc.runtime.data.sources import TextSource
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from autobertc.dsl.architecture import Architecture
+    from autobertc.runtime.training.initial_weights import InitialWeights
+
 
 def pretrain_file(
     path: Path,
@@ -23,6 +31,7 @@ def pretrain_file(
     changes: dict[str, Any],
     data: list[str],
     resume: bool,
+    init_from: Path | None,
     **settings: Any,
 ) -> None:
     """Pre-train a file's backbone. Raises `AbzError`, `UserError`."""
@@ -36,9 +45,34 @@ def pretrain_file(
         source=Source.load(path).text,
         recipe=recipe(preset, changes),
         sources=tuple(TextSource.parse(name) for name in data),
+        initial=None if init_from is None else weights_from(init_from),
         **settings,
     )
     pretrain(run, output, resume=resume, say=typer.echo, bars=sys.stderr.isatty())
+
+
+def weights_from(place: Path) -> InitialWeights:
+    """The weights of a model folder, of a safetensors file, or of a search's super-net. Raises `UserError`."""
+    from autobertc.runtime.training.initial_weights import InitialWeights, from_folder, holds_weights
+
+    if not place.exists():
+        raise UserError(f"there is no {place} to take weights from")
+    if holds_weights(place):
+        return from_folder(place)
+    if not (place / "supernet").is_dir():
+        raise UserError(f"{place} is neither a model folder nor a search's run with a super-net: there are no weights")
+    from autobertc.search.biws.candidates import initial_weights
+    from autobertc.search.biws.snapshots import FOLDER, latest_snapshot
+    from autobertc.search.genome import Genome
+
+    snapshot = latest_snapshot(place / FOLDER)
+    if snapshot is None:
+        raise UserError(f"{place} has no whole snapshot of a super-net: there are no weights to start from")
+
+    def load(architecture: Architecture) -> Mapping[str, Tensor]:
+        return initial_weights(place, Genome(architecture.layers), architecture.sizes)
+
+    return InitialWeights(str(place), hashlib.sha256(snapshot.read_bytes()).hexdigest()[:32], load)
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:

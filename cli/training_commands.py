@@ -29,12 +29,24 @@ def pretrain(
     micro_batch: Annotated[
         int | None, typer.Option(help="Sequences at a time on a device.", show_default="the batch", min=1)
     ] = None,
+    batch_ramp: Annotated[
+        float | None, typer.Option(help="The share of steps in which the batch grows to its size.", show_default=False)
+    ] = None,
     length: Annotated[int | None, typer.Option(help="Tokens of a sequence.", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="The greatest.", show_default=False)] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adamw, or muon for the layers' matrices.", show_default=False)
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="All rates of the model.", show_default=False)] = None,
     mask_rate: Annotated[float | None, typer.Option(help="The share of tokens masked.", show_default=False)] = None,
+    whole_words: Annotated[bool, typer.Option("--whole-words", help="Mask all pieces of a word or none.")] = False,
     precision: Annotated[
         str | None, typer.Option(help="float32, bf16, or auto: bf16 where the device has it.", show_default=False)
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile, on a GPU.")] = False,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(help="Weights to start from: a model folder, or a search's run.", show_default=False),
     ] = None,
     tokenizer: Annotated[
         Path | None,
@@ -43,6 +55,9 @@ def pretrain(
     vocab: Annotated[
         int | None, typer.Option(help="Entries of a tokenizer to train; by default the header's.", show_default=False)
     ] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Read text as it is needed, and store no tokens.")
+    ] = False,
     held_out: Annotated[float, typer.Option(help="The share of documents to score at the end, or 0.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Seed of weights, data and dropout.", min=0, max=2**32 - 1)] = 0,
     log_every: Annotated[int | None, typer.Option(help="Steps between logs.", show_default=False, min=1)] = None,
@@ -67,6 +82,10 @@ def pretrain(
         "dropout": dropout,
         "mask_rate": mask_rate,
         "precision": precision,
+        "batch_ramp": batch_ramp,
+        "optimizer": optimizer,
+        "whole_words": whole_words or None,
+        "compile": compiled or None,
     }
     pretrain_file(
         file,
@@ -75,7 +94,9 @@ def pretrain(
         changes,
         data or ["default"],
         resume,
+        init_from,
         micro_batch=micro_batch,
+        streaming=streaming,
         tokenizer=tokenizer,
         vocab=vocab,
         held_out=held_out,

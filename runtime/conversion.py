@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,22 +26,27 @@ class ConversionError(UserError):
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """A model and where its weights came from, by name in the model's state.
+class Copied:
+    """Where a model's weights came from, by name in the model's state.
 
     Attributes:
-        model: a pre-training model.
-        copied: taken from the BERT.
-        initial: drawn anew: the BERT has nothing of that name.
-        mismatched: drawn anew: the BERT's has another shape; (name, the model's shape, the BERT's shape).
-        unused: weights of the BERT that the model has no place for.
+        copied: taken from those given.
+        initial: as they were: nothing of that name was given.
+        mismatched: as they were: the given one has another shape; (name, the model's shape, the given one's).
+        unused: given ones that the model has no place for.
     """
 
-    model: PreTrainedModel
     copied: tuple[str, ...]
     initial: tuple[str, ...]
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Conversion(Copied):
+    """A pre-training model with a BERT's weights, and what is of the BERT and what was drawn anew."""
+
+    model: PreTrainedModel
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
@@ -74,7 +80,7 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _model_name(name: str) -> str:
+def model_name(name: str) -> str:
     """The name a BERT weight has in a pre-training model."""
     name = name.replace("gamma", "weight").replace("beta", "bias") if "LayerNorm" in name else name
     return name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
@@ -114,13 +120,21 @@ def convert(architecture: Architecture, directory: str | Path, seed: int = 0) ->
     of it fits; `OutputError` where the weights would not fit in memory.
     """
     directory = Path(directory)
-    weights = {_model_name(name): tensor for name, tensor in read_weights(directory).items()}
+    weights = {model_name(name): tensor for name, tensor in read_weights(directory).items()}
     shared = read_configuration(directory, architecture)
     check_memory(architecture)
     try:
         model = initial_model(architecture, seed, **shared)
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise ConversionError(f"{directory} has a configuration that a compiled model cannot take: {error}") from error
+    found = copy_weights(model, weights)
+    if not found.copied:
+        raise ConversionError(f"no weight of {directory} has a name and a shape of this model")
+    return Conversion(**vars(found), model=model)
+
+
+def copy_weights(model: PreTrainedModel, weights: Mapping[str, Tensor]) -> Copied:
+    """Put weights into a model wherever it has the name and the shape."""
     state = model.state_dict()
     # The decoder is the word embeddings, and its bias a parameter of the head: one tensor under two names.
     tied = set(getattr(model, "_tied_weights_keys", {}))
@@ -136,7 +150,5 @@ def convert(architecture: Architecture, directory: str | Path, seed: int = 0) ->
             else:
                 tensor.copy_(weights[name])
                 copied.append(name)
-    if not copied:
-        raise ConversionError(f"no weight of {directory} has a name and a shape of this model")
     unused = [name for name in weights if name not in state and not name.endswith("position_ids")]
-    return Conversion(model, tuple(copied), tuple(initial), tuple(mismatched), tuple(unused))
+    return Copied(tuple(copied), tuple(initial), tuple(mismatched), tuple(unused))

@@ -22,7 +22,7 @@ GENOME = """model tiny { hidden: 32  heads: 2  intermediate: 64  vocab: 500  max
 conv: 3
 att: softmax(scale(Q @ K.T)) @ V
 """
-TIMED = ("tokens_per_second", "input_wait", "mfu")
+TIMED = ("seconds", "tokens_per_second", "input_wait", "mfu")
 
 
 def command(genome: Path, output: Path, steps: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from autobertc.runtime.data.packing import PAIR, Packing, plan_pairs
 from autobertc.runtime.data.sources import TextSource
 
 Example = dict[str, Any]
+_READ = 100  # documents of a stream at a time
 _ORDER = 1  # keeps the draws of orders apart from those of masks
 
 
@@ -112,6 +114,8 @@ class StreamedExamples(IterableDataset[Example]):
         sources: where text comes from; weights are the library's (`interleave_datasets`).
         batch_size: the loader's.
         block: documents that are packed together, and among whose examples the order is drawn.
+        held_out: the share of documents that are left out, told by a hash of their text and the seed
+            (`first_documents` gives some of them).
     """
 
     def __init__(
@@ -124,9 +128,11 @@ class StreamedExamples(IterableDataset[Example]):
         seed: int = 0,
         epochs: int | None = 1,
         block: int = 1000,
+        held_out: float = 0.0,
         cache: Path | None = None,
     ) -> None:
         self.sources, self.packing, self.batch_size = sources, packing or Packing(), batch_size
+        self.held_out = held_out
         self.seed, self.epochs, self.block = seed, epochs, max(2, block)
         self.backend = plain(tokenizer)
         self.cls, self.sep = tokenizer.cls_token_id, tokenizer.sep_token_id
@@ -156,9 +162,9 @@ class StreamedExamples(IterableDataset[Example]):
     def _blocks(self) -> Iterator[Corpus]:
         """Blocks of documents; the last has more of them, so that none is too small."""
         held: list[dict[str, Any]] = []
-        for texts in self.documents.iter(batch_size=100):
-            rows = tokenise_texts(texts["text"], self.backend, self.sources[0].sentences, id_type(self.backend))
-            held += [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+        for texts in self.documents.iter(batch_size=_READ):
+            kept = [text for text in texts["text"] if not _is_held_out(text, self.held_out, self.seed)]
+            held += _tokenised(kept, self.backend, self.sources)
             while len(held) >= 2 * self.block:
                 yield _in_memory(held[: self.block])
                 held = held[self.block :]
@@ -166,10 +172,55 @@ class StreamedExamples(IterableDataset[Example]):
             yield _in_memory(held)
 
 
+def first_documents(
+    sources: list[TextSource],
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    tokens: int,
+    held_out: float = 0.0,
+    seed: int = 0,
+    cache: Path | None = None,
+) -> tuple[Corpus, Corpus | None]:
+    """The start of a stream, of about so many tokens, and what of it `StreamedExamples` leaves out.
+
+    Raises `DataError` where either has fewer than two documents.
+    """
+    backend = plain(tokenizer)
+    found: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    for texts in _mixed(sources, seed, default_cache() if cache is None else Path(cache)).iter(batch_size=_READ):
+        for out in (False, True):
+            chosen = [text for text in texts["text"] if _is_held_out(text, held_out, seed) == out]
+            found[out].extend(_tokenised(chosen, backend, sources))
+        if sum(len(row["input_ids"]) for row in found[0]) >= tokens:
+            break
+    if len(found[0]) < 2:
+        raise no_documents(sources)
+    if held_out and len(found[1]) < 2:
+        raise DataError(
+            f"{len(found[1])} of the first {sum(map(len, found))} documents of the stream are held out, and there must "
+            "be two at least; hold out a greater share, or none"
+        )
+    return _in_memory(found[0]), _in_memory(found[1]) if held_out else None
+
+
+def _is_held_out(text: str | None, share: float, seed: int) -> bool:
+    if not share:
+        return False
+    hashed = blake2b(f"{seed} {text}".encode(errors="replace"), digest_size=8).digest()
+    return int.from_bytes(hashed) < share * 2**64
+
+
+def _tokenised(texts: list[str | None], backend: Any, sources: list[TextSource]) -> list[dict[str, Any]]:
+    rows = tokenise_texts(texts, backend, sources[0].sentences, id_type(backend))
+    return [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+
+
 def _in_memory(rows: list[dict[str, Any]]) -> Corpus:
     tokens = np.concatenate([row["input_ids"] for row in rows])
     counts = np.array([len(row["sentence_lengths"]) for row in rows])
-    return corpus_of([tokens], [row["sentence_lengths"] for row in rows], [counts], key="")
+    lengths = [row["sentence_lengths"] for row in rows]
+    key = blake2b(tokens.tobytes() + counts.tobytes() + np.concatenate(lengths).tobytes(), digest_size=16)
+    return corpus_of([tokens], lengths, [counts], key=key.hexdigest())
 
 
 def _mixed(sources: list[TextSource], seed: int, cache: Path) -> Any:

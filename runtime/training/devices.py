@@ -28,6 +28,11 @@ def has_bf16() -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
+def can_compile() -> bool:
+    """Whether `torch.compile` makes training faster: on a GPU."""
+    return torch.cuda.is_available()
+
+
 def device_name() -> str:
     """The device that a training would use."""
     if torch.cuda.is_available():

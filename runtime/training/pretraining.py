@@ -18,21 +18,23 @@ import torch
 import transformers
 from transformers import TrainerCallback, TrainingArguments
 
-from autobertc.runtime.data.masking import Masking, MaskingCollator
+from autobertc.runtime.data.masking import MaskingCollator
 from autobertc.runtime.data.reading import quiet
 from autobertc.runtime.emission import emit, initial_model
 from autobertc.runtime.files import OutputError, new_directory, write_text
 from autobertc.runtime.tokenizer import save_tokenizer
 from autobertc.runtime.training import checkpoints
 from autobertc.runtime.training.devices import device_name, has_bf16, peak_flops
+from autobertc.runtime.training.initial_weights import begin_from
 from autobertc.runtime.training.model_card import write_card
-from autobertc.runtime.training.preparation import Prepared, Pretraining, accumulation, prepare, step_flops
+from autobertc.runtime.training.preparation import Prepared, Pretraining, accumulation, masking, prepare, step_flops
 from autobertc.runtime.training.progress import Progress
 from autobertc.runtime.training.recipes import TrainingError
 from autobertc.runtime.training.reports import check_reports
 from autobertc.runtime.training.silence import library_silent
 from autobertc.runtime.training.trainer import Identified, PretrainingTrainer
 
+COMPILER = "inductor"
 _DROPOUTS = {
     "hidden_dropout_prob": "hidden_dropout",
     "attention_probs_dropout_prob": "attention_dropout",
@@ -69,7 +71,8 @@ def pretrain(
     with library_silent(), quiet(progress=bars and main):
         prepared = prepare(run, say, bars and main)
         checkpoint = _enter(work, prepared.settings, say) if main else checkpoints.latest(work / "checkpoints")[0]
-        trainer = make_trainer(run, prepared, work, say, bars and main)
+        begin = say if checkpoint is None else _silent
+        trainer = make_trainer(run, prepared, work, say, bars and main, first_weights(run, prepared, begin))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         return _finish(run, prepared, trainer, output, work, say)
 
@@ -110,16 +113,24 @@ class _LogAtEnd(TrainerCallback):
             control.should_log = True
 
 
+def first_weights(run: Pretraining, prepared: Prepared, say: Callable[[str], None]) -> Any:
+    """The model with weights drawn from the seed, or taken from where the run begins. Raises `UserError`."""
+    rate = run.recipe.dropout
+    dropout = {} if rate is None else dict.fromkeys(_DROPOUTS, rate)
+    padding = {"pad_token_id": prepared.tokenizer.pad_token_id}
+    model = initial_model(prepared.architecture, run.seed, run.recipe.head, **padding, **dropout)
+    if run.initial is not None:
+        begin_from(model, run.initial, run.architecture, prepared.tokenizer, say)
+    return model
+
+
 def make_trainer(
-    run: Pretraining, prepared: Prepared, work: Path, say: Callable[[str], None], bars: bool
+    run: Pretraining, prepared: Prepared, work: Path, say: Callable[[str], None], bars: bool, model: Any
 ) -> PretrainingTrainer:
-    """The model, with weights drawn from the seed, in its trainer."""
+    """A model in its trainer."""
     recipe, steps = run.recipe, prepared.steps
     micro, times = accumulation(run)
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16())
-    dropout = {} if recipe.dropout is None else dict.fromkeys(_DROPOUTS, recipe.dropout)
-    padding = {"pad_token_id": prepared.tokenizer.pad_token_id}
-    model = initial_model(prepared.architecture, run.seed, recipe.head, **padding, **dropout)
     gpu = torch.cuda.is_available()
     stable = recipe.schedule == "warmup-stable-decay"
     if run.report_to:
@@ -152,10 +163,12 @@ def make_trainer(
         disable_tqdm=True,
         report_to=list(run.report_to),
         use_cpu=not gpu,
+        torch_compile=recipe.compile,
+        torch_compile_backend=COMPILER if recipe.compile else None,
+        accelerator_config={"dispatch_batches": False},  # each process reads its own rows of a stream
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # one process a device: torchrun
-    masking = Masking(recipe.mask_rate, whole_words=recipe.whole_words)
-    collate = MaskingCollator(prepared.tokenizer, masking, seed=run.seed, multiple=8 if gpu else 1)
+    collate = MaskingCollator(prepared.tokenizer, masking(recipe), seed=run.seed, multiple=8 if gpu else 1)
     devices = arguments.world_size
     peak = peak_flops(bf16)
     trainer = PretrainingTrainer(
@@ -166,6 +179,8 @@ def make_trainer(
         callbacks=[_LogAtEnd(), Progress(say, bars)],
         sequence_flops=step_flops(prepared.architecture, recipe),
         peak=None if peak is None else peak * devices,
+        growing=prepared.sizes if recipe.batch_ramp else None,
+        muon=recipe.optimizer == "muon",
     )
     trainer.remove_callback(transformers.PrinterCallback)
     many = f", {devices} devices" if devices > 1 else ""
@@ -185,7 +200,9 @@ def _finish(
     """Score what was held out, and write the model folder."""
     windows = [log for log in trainer.state.log_history if "mlm_loss" in log]
     metrics = {name: value for name, value in windows[-1].items() if name.startswith(("loss", "mlm", "nsp"))}
-    metrics |= {"steps": prepared.steps, **prepared.baselines}
+    sequence_flops = step_flops(prepared.architecture, run.recipe)
+    metrics |= {"steps": prepared.steps, "training_flops": sequence_flops * float(prepared.sizes.sum())}
+    metrics |= prepared.baselines
     if prepared.held_out is not None:
         metrics |= trainer.held_out(prepared.held_out)
     if not trainer.is_world_process_zero():

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from autobertc.dsl.errors import UserError
 from autobertc.runtime.data.errors import unknown
 
+OptimizerName = Literal["adamw", "muon"]
+OPTIMIZERS: tuple[OptimizerName, ...] = ("adamw", "muon")
 Schedule = Literal["linear", "warmup-stable-decay"]
 Precision = Literal["float32", "bf16", "auto"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bf16", "auto")
@@ -16,6 +18,10 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bf16", "auto")
 
 class TrainingError(UserError):
     """A training that cannot start, or must stop, in words for a user."""
+
+
+class NotFinite(TrainingError):
+    """A training that stopped because a loss or a gradient was not a finite number."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,16 @@ class Recipe:
         warmup: the share of steps in which the learning rate grows to its greatest.
         decay: the share of steps at the end in which it falls, where it is constant before.
         betas, epsilon, weight_decay, max_grad_norm: of AdamW; biases and LayerNorms do not decay.
-        fused: the optimizer's step as one kernel.
+        optimizer: AdamW for all parameters, or Muon for hidden matrices (`muon`).
+        fused: AdamW's step as one kernel.
         dropout: all three rates of the model in pre-training; None for those of its header.
         batch: sequences a step, over all devices and micro-batches.
+        batch_ramp: the share of steps at the start in which the batch grows to that in a straight line.
         length: tokens of a sequence.
         mask_rate, whole_words: what is masked (`Masking`).
         next_sentence: whether there is next-sentence prediction beside masked words.
         precision: of the forward pass; "auto" is bf16 where the device has it.
+        compile: `torch.compile` of the model, on a GPU.
         steps, epochs: how long, if the user does not say; one of them is None.
     """
 
@@ -46,14 +55,17 @@ class Recipe:
     epsilon: float = 1e-6
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    optimizer: OptimizerName = "adamw"
     fused: bool = False
     dropout: float | None = 0.1
     batch: int = 160
+    batch_ramp: float = 0.0
     length: int = 128
     mask_rate: float = 0.15
     whole_words: bool = False
     next_sentence: bool = True
     precision: Precision = "float32"
+    compile: bool = False
     steps: int | None = None
     epochs: int | None = 40
 
@@ -65,8 +77,14 @@ class Recipe:
         for what, number in (("batch", self.batch), ("number of steps", self.steps), ("number of epochs", self.epochs)):
             if number is not None and number < 1:
                 raise TrainingError(f"the {what} must be at least 1, not {number}")
+        if not 0 <= self.batch_ramp < 1:
+            raise TrainingError(
+                f"the batch's ramp must be at least 0 and below 1 of the steps, not {self.batch_ramp:g}"
+            )
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
 
     @property
     def head(self) -> str:

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from transformers import Trainer
@@ -22,7 +24,9 @@ from transformers import Trainer
 from autobertc.runtime.data.masking import IGNORED
 from autobertc.runtime.files import new_directory
 from autobertc.runtime.training import checkpoints
-from autobertc.runtime.training.recipes import TrainingError
+from autobertc.runtime.training.batches import RampSampler
+from autobertc.runtime.training.muon import make_optimizer
+from autobertc.runtime.training.recipes import NotFinite
 
 KEPT = 2  # checkpoints
 _IDENTITY = ("draw", "example")
@@ -48,11 +52,21 @@ class PretrainingTrainer(Trainer):
     Args:
         sequence_flops: of a training step on one sequence, and `peak`, of all devices in FLOP/s, or None: what the
             utilisation is told by.
+        growing: sequences of each step, `[steps]`, where they differ.
+        muon: whether hidden matrices are Muon's.
     """
 
-    def __init__(self, *args: Any, sequence_flops: float = 0.0, peak: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sequence_flops: float = 0.0,
+        peak: float | None = None,
+        growing: NDArray[np.int64] | None = None,
+        muon: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.sequence_flops, self.peak = sequence_flops, peak
+        self.sequence_flops, self.peak, self.growing, self.muon = sequence_flops, peak, growing, muon
         self.loss_is_scaled_for_ga = True  # `compute_loss` divides by the whole batch's counts
         self.step_pairs: Any = 1
         self.step_examples: list[dict[str, list[int]]] = []
@@ -67,6 +81,37 @@ class PretrainingTrainer(Trainer):
             self._predicted = output.detach().argmax(-1)
 
         model.cls.predictions.register_forward_hook(hook)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The library's, or Muon and AdamW as one."""
+        if not self.muon:
+            return super().create_optimizer(model)
+        if self.optimizer is None:
+            args, trained = self.args, self.model if model is None else model
+            self.optimizer = make_optimizer(
+                trained,
+                self.get_decay_parameter_names(trained),
+                args.learning_rate,
+                args.weight_decay,
+                betas=(args.adam_beta1, args.adam_beta2),
+                eps=args.adam_epsilon,
+                fused="fused" in str(args.optim),
+            )
+        return self.optimizer
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The library's, or one whose batches grow."""
+        if self.growing is None:
+            return super().get_train_dataloader()
+        args = self.args
+        sampler = RampSampler(self.growing, args.gradient_accumulation_steps, args.world_size, args.process_index)
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+        )
 
     def _start_window(self) -> None:
         self._sums = torch.zeros(len(_SUMS), dtype=torch.float64, device=self.args.device)
@@ -129,7 +174,7 @@ class PretrainingTrainer(Trainer):
 
     def _stopped(
         self, what: str, examples: list[dict[str, list[int]]], inputs: dict[str, Tensor] | None = None
-    ) -> TrainingError:
+    ) -> NotFinite:
         """The error for a number that is none, once the state before the step is saved."""
         step = self.state.global_step + 1
         folder = Path(self.args.output_dir).parent / f"non-finite-step-{step}"
@@ -143,7 +188,7 @@ class PretrainingTrainer(Trainer):
             (partial / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
         numbers = [f"{d}:{e}" for each in examples for d, e in zip(each["draw"], each["example"], strict=True)]
         shown = ", ".join(numbers[:20]) + (f" and {len(numbers) - 20} more" if len(numbers) > 20 else "")
-        return TrainingError(
+        return NotFinite(
             f"{what} is not a finite number in step {step}; epoch:example of the batch: {shown}; "
             f"the state before the step is in {folder}; try a lower learning rate, or float32"
         )
@@ -165,10 +210,10 @@ class PretrainingTrainer(Trainer):
         if "loss" in logs:
             seconds = time.perf_counter() - self._window_start
             means = self.summary(self._sums)
-            sequences = means.pop("sequences")
-            logs |= {"tokens_per_second": means.pop("tokens") / seconds, "input_wait": self._waited / seconds, **means}
+            speed = means.pop("tokens") / seconds
+            logs |= {"seconds": seconds, "tokens_per_second": speed, "input_wait": self._waited / seconds, **means}
             if self.peak:
-                logs["mfu"] = self.sequence_flops * sequences / seconds / self.peak
+                logs["mfu"] = self.sequence_flops * means["sequences"] / seconds / self.peak
             self._start_window()
         super().log(logs, start_time)
 

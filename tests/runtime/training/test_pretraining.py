@@ -18,12 +18,12 @@ from training_runs import silent, tiny_run
 from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from autobertc.dsl.errors import UserError
-from autobertc.runtime.training import checkpoints, preparation
+from autobertc.runtime.training import checkpoints, preparation, rows
 from autobertc.runtime.training.pretraining import pretrain
 from autobertc.runtime.training.recipes import TrainingError
 from autobertc.runtime.training.trainer import PretrainingTrainer
 
-TIMED = ("tokens_per_second", "input_wait", "mfu")
+TIMED = ("seconds", "tokens_per_second", "input_wait", "mfu")
 
 
 def curves(folder: Path) -> list[dict[str, float]]:
@@ -158,12 +158,12 @@ def test_baselines_are_those_of_the_tokens() -> None:
     corpus = preparation.prepare(tiny_run(held_out=0.0), say=silent).examples.dataset.corpus
     tokens = np.concatenate(corpus.chunks)
     shares = np.unique(tokens, return_counts=True)[1] / len(tokens)
-    counts = preparation.token_counts(corpus, 500)
-    assert preparation.unigram_loss(counts) == pytest.approx(-(shares * np.log(shares)).sum())
+    counts = rows.token_counts(corpus, 500)
+    assert rows.unigram_loss(counts) == pytest.approx(-(shares * np.log(shares)).sum())
     other = np.zeros(500, np.int64)
     other[[7, 8]] = 3, 1
     losses = -np.log((counts + 1) / (len(tokens) + 500))
-    assert preparation.unigram_loss(counts, other) == pytest.approx((3 * losses[7] + losses[8]) / 4)
+    assert rows.unigram_loss(counts, other) == pytest.approx((3 * losses[7] + losses[8]) / 4)
 
 
 @pytest.mark.parametrize(
