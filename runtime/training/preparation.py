@@ -24,7 +24,7 @@ from autobertc.runtime.tokenizer import holds_tokenizer, make_tokenizer
 from autobertc.runtime.training.devices import can_compile
 from autobertc.runtime.training.initial_weights import InitialWeights, tokenizer_digest
 from autobertc.runtime.training.recipes import Recipe, TrainingError
-from autobertc.runtime.training.rows import stored_rows, streamed_rows, unigram_loss
+from autobertc.runtime.training.rows import log_shares, stored_rows, streamed_rows, unigram_loss
 
 _VOCABULARY_MULTIPLE = 64
 _BACKWARD = 3  # forward and backward pass, in forward passes
@@ -70,7 +70,8 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that training needs, checked; `sizes` are the sequences of each step, `[steps]`."""
+    """Everything that training needs, checked; `sizes` are the sequences of each step, `[steps]`, and `log_shares` the
+    logarithm of each token's share of the text, `[entries of the tokenizer]`."""
 
     architecture: Architecture
     source: str | None
@@ -78,6 +79,7 @@ class Prepared:
     examples: Any
     held_out: PackedExamples | None
     sizes: NDArray[np.int64]
+    log_shares: NDArray[np.float64]
     log_every: int
     save_every: int
     baselines: dict[str, float]
@@ -135,6 +137,7 @@ def prepare(run: Pretraining, say: Callable[[str], None] = print, bars: bool = F
         examples=rows.examples,
         held_out=rows.held_out,
         sizes=rows.sizes,
+        log_shares=log_shares(rows.counts),
         log_every=log_every,
         save_every=save_every,
         baselines=baselines,

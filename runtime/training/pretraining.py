@@ -119,6 +119,12 @@ def first_weights(run: Pretraining, prepared: Prepared, say: Callable[[str], Non
     dropout = {} if rate is None else dict.fromkeys(_DROPOUTS, rate)
     padding = {"pad_token_id": prepared.tokenizer.pad_token_id}
     model = initial_model(prepared.architecture, run.seed, run.recipe.head, **padding, **dropout)
+    if run.recipe.unigram_bias:
+        # Entries that only fill up the vocabulary stay as rare as the rarest.
+        shares = torch.from_numpy(prepared.log_shares)
+        bias = torch.full(model.cls.predictions.bias.shape, float(shares.min()))
+        bias[: len(shares)] = shares
+        model.cls.predictions.bias.data.copy_(bias)
     if run.initial is not None:
         begin_from(model, run.initial, run.architecture, prepared.tokenizer, say)
     return model

@@ -41,6 +41,8 @@ class Recipe:
         batch_ramp: the share of steps at the start in which the batch grows to that in a straight line.
         length: tokens of a sequence.
         mask_rate, whole_words: what is masked (`Masking`).
+        unigram_bias: whether the bias of the vocabulary's head starts at the logarithm of each token's share of the
+            text, instead of 0: Adam takes thousands of steps to move a bias that far.
         next_sentence: whether there is next-sentence prediction beside masked words.
         precision: of the forward pass; "auto" is bf16 where the device has it.
         compile: `torch.compile` of the model, on a GPU.
@@ -63,6 +65,7 @@ class Recipe:
     length: int = 128
     mask_rate: float = 0.15
     whole_words: bool = False
+    unigram_bias: bool = False
     next_sentence: bool = True
     precision: Precision = "float32"
     compile: bool = False
@@ -120,6 +123,7 @@ PRESETS: dict[str, Recipe] = {
         dropout=0.0,
         batch=256,
         mask_rate=0.3,
+        unigram_bias=True,
         next_sentence=False,
         precision="auto",
     ),

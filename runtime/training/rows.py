@@ -144,11 +144,16 @@ def token_counts(corpus: Corpus, entries: int) -> Counts:
     return counts
 
 
+def log_shares(counts: Counts) -> NDArray[np.float64]:
+    """The logarithm of each entry's share of the tokens, `[entries]`, with one more of each, so that none is 0."""
+    more = counts + 1
+    return np.log(more / more.sum())
+
+
 def unigram_loss(counts: Counts, on: Counts | None = None) -> float:
     """The loss in nats of a model that knows how often tokens are and nothing else: the entropy of `counts`, or on
     other text, whose counts are `on`, with one more of each entry, so that none has the probability 0."""
     if on is None:
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
-    shares = (counts + 1) / (counts + 1).sum()
-    return float(-(on * np.log(shares)).sum() / on.sum())
+    return float(-(on * log_shares(counts)).sum() / on.sum())

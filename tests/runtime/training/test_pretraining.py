@@ -61,6 +61,15 @@ def test_the_folder_says_what_it_is(finished: tuple[Path, list[str], dict[str, A
     assert json.loads((folder / "config.json").read_text())["hidden_dropout_prob"] == 0.1
 
 
+def test_a_modern_run_begins_at_the_frequencies_of_words(tmp_path: Path) -> None:
+    run = tiny_run("modern", {"learning_rate": 1e-9, "batch": 32})
+    metrics = pretrain(run, tmp_path / "out", say=silent)
+    assert metrics["held_out_mlm_loss"] == pytest.approx(metrics["held_out_unigram_loss"], rel=0.03)
+    plain = replace(run, recipe=replace(run.recipe, unigram_bias=False))
+    metrics = pretrain(plain, tmp_path / "plain", say=silent)
+    assert metrics["held_out_mlm_loss"] == pytest.approx(np.log(512), rel=0.03)
+
+
 def test_micro_batches_give_the_batch_s_gradient(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     pretrain(tiny_run(changes={"dropout": 0.0}), whole, say=silent)
