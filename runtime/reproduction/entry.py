@@ -37,6 +37,11 @@ class Context:
         """The text that models are pre-trained on."""
         return self.text or self.scale.text
 
+    @property
+    def task_sources(self) -> tuple[str, ...]:
+        """The text that stand-ins are made of; none for what they are made of by default."""
+        return self.text or self.scale.stand_in_text
+
 
 @dataclass(frozen=True)
 class Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from autobertc.runtime.reproduction.backbones import size_of
 from autobertc.runtime.reproduction.entry import Context
@@ -18,7 +18,18 @@ EXACT = (
 )
 
 
-def of_training(context: Context, names: Iterable[str], metrics: dict[str, dict[str, float]]) -> list[str]:
+def on_plateau(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The models whose loss of masked words is, within 3%, that of word frequencies or above it: a BERT can stay there
+    for long where a convolution does not, and scores say nothing before all have left."""
+    return [
+        name
+        for name, each in metrics.items()
+        if each.get("held_out_mlm_loss", each["mlm_loss"])
+        > 0.97 * each.get("held_out_unigram_loss", each["unigram_entropy"])
+    ]
+
+
+def of_training(context: Context, names: Iterable[str], metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
     """What differs in pre-training."""
     found = []
     by_size: dict[str, str] = {}
@@ -38,15 +49,10 @@ def of_training(context: Context, names: Iterable[str], metrics: dict[str, dict[
             found.append(
                 f"The {size} models have seen {numbers.steps:,} steps of {numbers.batch} sequences of "
                 f"{numbers.length}: "
-                f"{tokens / 1e6:,.3g} million tokens; the paper's, 40 epochs of 16 GB of text."
+                f"{tokens:,} tokens; the paper's, 40 epochs of 16 GB of text."
             )
     found.append(f"The text is {', '.join(context.sources)}; the paper's is BooksCorpus and English Wikipedia.")
-    plateau = [
-        name
-        for name, each in metrics.items()
-        if each.get("held_out_mlm_loss", 0.0) > 0.97 * each.get("held_out_unigram_loss", float("inf"))
-    ]
-    if plateau:
+    if plateau := on_plateau(metrics):
         found.append(
             f"Still at the loss of a model that knows word frequencies only: {', '.join(plateau)}. Their scores say "
             "nothing of the backbones."

@@ -23,6 +23,7 @@ class Scale:
         held_out: the share of documents to score pre-training on.
         hub: whether GLUE and SQuAD are looked for in the Hugging Face Hub.
         stand_ins: tasks where they are not to be had.
+        stand_in_text: sources of text that these are made of; none for the text that comes with Python.
         rows: training and evaluation rows of a task at most; None for all.
         finetuning: of `Finetuning`.
         spans: what of it differs for questions and answers.
@@ -42,6 +43,7 @@ class Scale:
     rows: tuple[int, int] | None
     finetuning: Mapping[str, Any]
     spans: Mapping[str, Any] = field(default_factory=dict)
+    stand_in_text: tuple[str, ...] = ()
     pairs: int = 1280
     batch: int = 128
     passes: int = 15
@@ -75,6 +77,7 @@ SCALES: dict[str, Scale] = {
                 "length": 32,
             },
             spans={"length": 128},
+            stand_in_text=("default:manual",),
             pairs=32,
             batch=2,
             passes=3,

@@ -108,7 +108,7 @@ def score_rows(context: Context, rows: Sequence[Row], accuracies: bool = False, 
     return Scored(
         table=_glue_table(rows, scores) if glue else _stand_in_table(rows, scores),
         pretraining=pretraining_table(rows, metrics),
-        findings=order_findings(rows, scores),
+        findings=order_findings(rows, scores, metrics),
         reasons=(
             *reasons.of_training(context, scores, metrics),
             *reasons.of_tasks(context, glue, seeds),
@@ -155,12 +155,17 @@ def pretraining_table(rows: Sequence[Row], metrics: dict[str, dict[str, Any]]) -
     return Table("Pre-training", ("model", "steps", what, "of word frequencies only"), tuple(found))
 
 
-def order_findings(rows: Sequence[Row], scores: dict[str, Scores]) -> tuple[str, ...]:
-    """Whether the models come in the paper's order."""
+def order_findings(
+    rows: Sequence[Row], scores: dict[str, Scores], metrics: dict[str, dict[str, Any]]
+) -> tuple[str, ...]:
+    """Whether the models come in the paper's order; nothing is said of it while one is on the plateau."""
+    if plateau := reasons.on_plateau(metrics):
+        return (f"No order is stated: {len(plateau)} of {len(rows)} models know no more than how frequent words are.",)
     papers = [row.average if row.average is not None else sum(row.scores) / len(row.scores) for row in rows]
     ours = [scores[row.example or ""].average for row in rows]
-    best = rows[papers.index(max(papers))].title, rows[ours.index(max(ours))].title
-    same = "also here" if best[0] == best[1] else f"here it is {best[1]}"
+    best = rows[papers.index(max(papers))].title
+    here = [row.title for row, score in zip(rows, ours, strict=True) if score == max(ours)]
+    same = "also here" if here == [best] else f"here it is {' and '.join(here)}"
     tau = kendalltau(papers, ours).statistic
-    shown = f"Kendall's tau of the paper's order and ours is {tau:.2f}" if math.isfinite(tau) else "tau is undefined"
-    return (f"The paper's best of these is {best[0]}; {same}. {shown}, over {len(rows)} models.",)
+    shown = f"Kendall's tau of the paper's order and ours is {tau:.2f}" if math.isfinite(tau) else "Tau is undefined"
+    return (f"The paper's best of these is {best}; {same}. {shown}, over {len(rows)} models.",)

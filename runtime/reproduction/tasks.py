@@ -30,7 +30,7 @@ def glue_tasks(context: Context) -> tuple[list[Task], bool]:
         return [_limited(find(name, str(context.data)), context) for name in _AVERAGED], True
     if context.scale.hub and _hub_has("rte", context):
         return [_limited(find(name), context) for name in _AVERAGED], True
-    text = context.text or ()
+    text = context.task_sources
     names = context.scale.stand_ins
     return [_limited(_stand_in(name, text, context.seed), context) for name in names if _possible(name, text)], False
 
@@ -85,7 +85,7 @@ def squad_tasks(context: Context) -> tuple[list[Task], bool]:
 
 def _write_cloze(context: Context, name: str) -> list[Path]:
     """A training and a validation file of cloze questions."""
-    sources = [TextSource.parse(text) for text in context.text or ("default:manual",)]
+    sources = [TextSource.parse(text) for text in context.task_sources or ("default",)]
     found = read_documents(sources, context.seed)
     train, rest = context.scale.rows or (20_000, 2_000)
     paths = []

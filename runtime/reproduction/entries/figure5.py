@@ -27,7 +27,7 @@ def sentence_pairs(context: Context) -> tuple[list[Pair], str]:
             context.say(f"sentences of the text, for {error}")
         else:
             return _first(context, rows), "STS-B"
-    text = context.text or (("default:manual",) if context.scale.rank == 0 else ())
+    text = context.task_sources
     return _first(
         context, find("next-sentence", *text, seed=context.seed).load()["train"]
     ), "sentence pairs of the text"

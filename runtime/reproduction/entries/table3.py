@@ -32,7 +32,7 @@ def make(context: Context) -> Section:
             "missing from a sentence of the passage; for version 2.0 a third of them are of another passage.",
         ),
         tables=(structure_table(TABLE3), pretraining_table(TABLE3, metrics), _table(scores)),
-        findings=order_findings(TABLE3, scores),
+        findings=order_findings(TABLE3, scores, metrics),
         reasons=(*told, *reasons.of_training(context, scores, metrics), *reasons.of_rows(TABLE3)),
     )
 
