@@ -65,7 +65,7 @@ def peak_here(what: str | BertSizes, batch: int, length: int) -> int:
     """Bytes of a model's weights and of what one forward pass adds to them at its peak, in this process."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = (make_model(what) if isinstance(what, str) else make_bert(what)).to(device)
-    weights = sum(each.numel() * each.element_size() for each in (*model.parameters(), *model.buffers()))
+    weights: int = sum(each.numel() * each.element_size() for each in (*model.parameters(), *model.buffers()))
     forward(model, torch.zeros(1, 8, dtype=torch.long, device=device))  # the library's own buffers
     inputs = torch.full((batch, length), 5, device=device)
     if device == "cuda":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from autobertc.runtime.reproduction.backbones import size_of
+from autobertc.runtime.reproduction.backbones import example, size_of
 from autobertc.runtime.reproduction.entry import Context
 from autobertc.runtime.reproduction.paper import Row
-from autobertc.runtime.reproduction.runs import backbone_of, example, recipe_of
+from autobertc.runtime.reproduction.runs import backbone_of, recipe_of
 
 EXACT = (
     "Parameters are counted from the compiled modules with a vocabulary of 30,522; the paper says 30,000 entries, and "

@@ -72,7 +72,7 @@ def scored_spans(context: Context, folder: Path, tasks: Sequence[Task]) -> Score
     """A pre-trained model fine-tuned on questions: exact match and F1 of each task."""
     settings = Finetuning(**{**context.scale.finetuning, **context.scale.spans}, seed=context.seed)
     results = _finetuned(context, folder, tasks, settings, False)
-    columns = {}
+    columns: dict[str, float] = {}
     for name, task in results["tasks"].items():
         found = next(scores for scores in task["best"]["scores"] if scores)["validation"]
         columns |= {f"{name} em": 100 * found["exact_match"], f"{name} f1": 100 * found["f1"]}

@@ -116,7 +116,7 @@ def cloze(documents: list[Document], rng: random.Random, count: int, impossible:
         asked = rng.choice([other for other in texts if other is not text]) if foreign else text
         sentence = rng.choice([sentence for sentence in asked if _askable(sentence)])
         words = sentence.split(" ")
-        place = rng.choice([i for i, word in enumerate(words) if word.isalpha()])
+        place = rng.choice([i for i, word in enumerate(words) if _is_answer(word)])
         context = " ".join(text)
         start = context.find(sentence) + len(" ".join([*words[:place], ""]))
         answers = [] if foreign else [{"text": words[place], "answer_start": start}]
@@ -126,7 +126,12 @@ def cloze(documents: list[Document], rng: random.Random, count: int, impossible:
     return paragraphs
 
 
+def _is_answer(word: str) -> bool:
+    """A plain word that is no article: of those SQuAD's scripts see nothing."""
+    return word.isalpha() and len(word) > 3
+
+
 def _askable(sentence: str) -> bool:
     """Short, with single blanks, and with a plain word to ask for."""
     words = sentence.split(" ")
-    return len(words) in _QUESTION and words == sentence.split() and any(word.isalpha() for word in words)
+    return len(words) in _QUESTION and words == sentence.split() and any(map(_is_answer, words))
