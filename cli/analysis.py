@@ -12,6 +12,7 @@ from rich.table import Table
 
 from autobertc.dsl.errors import UserError
 from autobertc.runtime.analysis.agreement import Agreement, agreement, mean_tau, read_results, write_agreement
+from autobertc.runtime.analysis.figures import labels
 from autobertc.runtime.analysis.report import PARTS, Analysis, Request, analyse, write_analyses
 from autobertc.runtime.analysis.uniformity import MEASURES
 from autobertc.runtime.tasks import find
@@ -65,8 +66,8 @@ def _print(found: Sequence[Analysis]) -> None:
     """A column for each model: of what goes by layer the last one's."""
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold")
-    for each in found:
-        table.add_column(escape(each.name), justify="right", overflow="fold")
+    for label in labels([each.name for each in found]):
+        table.add_column(escape(label), justify="right", overflow="fold")
     numbers = [_numbers(each) for each in found]
     for title in dict.fromkeys(title for each in numbers for title in each):
         table.add_row(title, *(each.get(title, "") for each in numbers))

@@ -57,7 +57,10 @@ def draw_receptive(found: Mapping[str, ReceptiveFields]) -> Any:
     ]
     if kernels:
         panels.insert(0, ("spread of convolution kernels, tokens", "layer", kernels))
-    return curves(panels)
+    figure = curves(panels)
+    figure.axes[-1].set_ylim(1e-5, 1.5)  # the token itself has most
+    figure.axes[-1].set_yscale("log")
+    return figure
 
 
 def draw_map_measures(found: Mapping[str, AttentionMaps]) -> Any:

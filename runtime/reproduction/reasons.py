@@ -10,11 +10,10 @@ from autobertc.runtime.reproduction.paper import Row
 from autobertc.runtime.reproduction.runs import backbone_of, recipe_of
 
 EXACT = (
-    "Parameters are counted from the compiled modules with a vocabulary of 30,522; the paper says 30,000 entries, and "
-    "rounds.",
+    "Parameters are counted from the compiled modules with a vocabulary of 30,522; the paper says 30,000 entries, "
+    "and rounds.",
     "FLOPs are by ELECTRA's convention, which gives the paper's 2.9e10 for BERT-base. How the paper counted the "
-    "searched "
-    "operations it does not say; the plain count, of what a compiled model computes, stands beside it.",
+    "searched operations it does not say; the plain count, of what a compiled model computes, stands beside it.",
 )
 
 
@@ -41,15 +40,13 @@ def of_training(context: Context, names: Iterable[str], metrics: Mapping[str, Ma
             full = example(name).sizes
             found.append(
                 f"The {size} models are {sizes.hidden} wide, not {full.hidden}, with {sizes.heads} heads, an inner "
-                f"width "
-                f"of {sizes.intermediate} and at most {sizes.vocab:,} words; the layers are the paper's."
+                f"width of {sizes.intermediate} and at most {sizes.vocab:,} words; the layers are the paper's."
             )
         if numbers.steps is not None:
             tokens = numbers.steps * numbers.batch * numbers.length
             found.append(
                 f"The {size} models have seen {numbers.steps:,} steps of {numbers.batch} sequences of "
-                f"{numbers.length}: "
-                f"{tokens:,} tokens; the paper's, 40 epochs of 16 GB of text."
+                f"{numbers.length}: {tokens:,} tokens; the paper's, 40 epochs of 16 GB of text."
             )
     found.append(f"The text is {', '.join(context.sources)}; the paper's is BooksCorpus and English Wikipedia.")
     if plateau := on_plateau(metrics):
@@ -65,9 +62,8 @@ def of_tasks(context: Context, glue: bool, seeds: int = 1) -> list[str]:
     found = []
     if not glue:
         found.append(
-            "The tasks are stand-ins made of the text, for GLUE's rows were not to be had (`--data`); their means are "
-            "not "
-            "GLUE's, only the order of the models can be compared."
+            "The tasks are stand-ins made of the text, for GLUE's rows were not to be had (`--data`); their means "
+            "are not GLUE's, only the order of the models can be compared."
         )
     rates = context.scale.finetuning.get("learning_rates", ())
     found.append(

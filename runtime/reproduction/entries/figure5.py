@@ -56,9 +56,8 @@ def make(context: Context) -> Section:
     }
     return Section(
         done=(
-            f"Pre-trained as in Table 2, not fine-tuned; means over {len(pairs):,} of {called}. A residual near 0 and "
-            f"a "
-            "cosine near 1 mean that all tokens have become the same.",
+            f"Pre-trained as in Table 2, not fine-tuned; means over {len(pairs):,} of {called}. A residual near 0 "
+            "and a cosine near 1 mean that all tokens have become the same.",
         ),
         tables=(Table("After the last layer, ours", ("model", *MEASURES.values()), rows),),
         figures=(figure,),

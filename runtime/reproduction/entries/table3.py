@@ -27,9 +27,9 @@ def make(context: Context) -> Section:
         done=(
             "The models of Table 2, fine-tuned on SQuAD 1.1 and 2.0."
             if real
-            else "The models of Table 2, fine-tuned on questions in SQuAD's layout that are made of the text: which "
-            "word is "
-            "missing from a sentence of the passage; for version 2.0 a third of them are of another passage.",
+            else "The models of Table 2, fine-tuned on questions in SQuAD's layout that are made of the text: "
+            "which word is missing from a sentence of the passage; for version 2.0 a third of them are of "
+            "another passage.",
         ),
         tables=(structure_table(TABLE3), pretraining_table(TABLE3, metrics), _table(scores)),
         findings=order_findings(TABLE3, scores, metrics),

@@ -27,8 +27,7 @@ def make(context: Context) -> Section:
         reasons=(
             *reasons.EXACT,
             "The paper's Table 6 has small embeddings 256 wide, which gives more than its 14M: they are 128 wide "
-            "here, as "
-            "in ELECTRA-small, which it compares with.",
+            "here, as in ELECTRA-small, which it compares with.",
             *dict.fromkeys((*found.reasons, *other.reasons)),
         ),
     )

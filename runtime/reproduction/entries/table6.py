@@ -46,9 +46,8 @@ def make(context: Context) -> Section:
         tables=(Table("Hyperparameters for pre-training", header, rows),),
         findings=(f"Different: {', '.join(differ)}." if differ else "All are the same.",),
         reasons=(
-            "Word embeddings of the small models are 128 wide: with 256 they would have more than the 13M and 14M of "
-            "Table "
-            "4.",
+            "Word embeddings of the small models are 128 wide: with 256 they would have more than the 13M and 14M "
+            "of Table 4.",
             "Epsilon 1e-6, weight decay 0.01 and clipping at 1 are BERT's; the paper does not say them.",
         ),
     )

@@ -55,8 +55,8 @@ def make(context: Context) -> Section:
         done=(
             f"One batch of {found.batch} sequences of {found.length} tokens through the base model, float32, on "
             f"{found.device}: the median of {found.pairs} alternating pairs, and the 95% interval of their ratio. "
-            f"BERT is "
-            "the library's own, with PyTorch's fused attention. Memory is weights and what the pass adds at its peak.",
+            "BERT is the library's own, with PyTorch's fused attention. Memory is weights and what the pass adds "
+            "at its peak.",
         ),
         tables=(
             Table("Sizes, exact at every scale", header, exact),
