@@ -6,9 +6,10 @@ import re
 from itertools import product
 from statistics import median
 
-from measure import EXAMPLES, Row, Section, Settings, interval, seconds
+from measure import EXAMPLES, Row, Section, Settings
 
 from autobertc import parse
+from autobertc.runtime.analysis.timing import interval, seconds
 from autobertc.runtime.build import modeling_module
 
 TARGET_MS = 150

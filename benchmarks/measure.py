@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +14,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-Work = Callable[[], object]
+from autobertc.runtime.analysis.timing import Work, alternate, interval
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 
@@ -81,41 +80,12 @@ class Section:
     rows: tuple[Row, ...]
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """The 95% interval of the median by order statistics; all of the range where there are too few values.
-
-    The number of values below the true median is binomial at rate 1/2, whatever their distribution is.
-    """
-    ordered = sorted(values)
-    count = len(ordered)
-    skip, outcomes = 0, 1  # of 2**count, how many leave at most `skip` values below the median
-    while 2 * (outcomes + math.comb(count, skip + 1)) <= 0.05 * 2**count:
-        skip += 1
-        outcomes += math.comb(count, skip)
-    return ordered[skip], ordered[-1 - skip]
-
-
-def seconds(work: Work) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def compare(what: str, work: Work, beside: str, other: Work, pairs: int, target: float | None = None) -> Row:
     """The ratio of the times of `work` and `other`, one call each a pair, the first of a pair in turns."""
-    for warm in (work, other, work, other):
-        warm()
-    ours, theirs = [], []
-    for pair in range(pairs):
-        if pair % 2:
-            theirs.append(seconds(other))
-        ours.append(seconds(work))
-        if pair % 2 == 0:
-            theirs.append(seconds(other))
-    ratios = [own / foreign for own, foreign in zip(ours, theirs, strict=True)]
-    milliseconds = (1e3 * median(ours), 1e3 * median(theirs))
-    return Row(what, beside, "ms", *milliseconds, median(ratios), *interval(ratios), target)
+    times = alternate(work, other, pairs)
+    ratios = times.ratios
+    ours, theirs = times.medians
+    return Row(what, beside, "ms", 1e3 * ours, 1e3 * theirs, median(ratios), *interval(ratios), target)
 
 
 def environment() -> dict[str, str]:

@@ -6,10 +6,9 @@ A measurement is a process of its own, which this file run as a program is.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from models import compiled, example, naive
 from autobertc.compiler.eager import lower, lower_naively
 from autobertc.dsl.architecture import AttentionLayer
 from autobertc.dsl.graph import Program
+from autobertc.runtime.analysis.memory import resident_growth
 
 TARGET = 0.25
 MIB = 2**20
@@ -41,25 +41,6 @@ def is_library_attention(program: Program) -> bool:
     stages = lower(program, "program", "").stages
     calls = {stage.call for stage in stages}
     return "scaled_dot_product_attention" in calls and all(stage.type != "[N,N]" for stage in stages)
-
-
-def _kilobytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-
-def _peak_growth(work: Callable[[], object]) -> int:
-    """By how many bytes resident memory grows during a call, at most."""
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():  # not Linux: the peak of all the process's life, kilobytes or, on a Mac, bytes
-        unit = 1 if sys.platform == "darwin" else 1024
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        work()
-        return unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    reset.write_text("5")  # the peak becomes what is resident now
-    before = _kilobytes("VmRSS")
-    work()
-    return 1024 * (_kilobytes("VmHWM") - before)
 
 
 def measure_here(name: str, number: int, form: str, dropout: float, padded: bool, settings: Settings) -> int:
@@ -85,7 +66,7 @@ def measure_here(name: str, number: int, form: str, dropout: float, padded: bool
 
     work(*inputs(32))  # the library's own buffers
     given = inputs(settings.memory_length)
-    return _peak_growth(lambda: work(*given))
+    return resident_growth(lambda: work(*given))
 
 
 def measure(name: str, number: int, form: str, dropout: float, padded: bool, settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""Commands that train models, and look inside them."""
+"""Commands that train models, and that gather data for it."""
 
 from __future__ import annotations
 
@@ -175,24 +175,6 @@ def finetune(
         bf16=bf16,
         save_models=save_models,
     )
-
-
-@app.command()
-def analyze(
-    models: Annotated[list[str], typer.Argument(help="Model folders, or models of the Hub.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", show_default=False)],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="A source of text for sentence pairs; may be repeated.", show_default="default"),
-    ] = None,
-    pairs: Annotated[int, typer.Option(help="How many sentence pairs.", min=1)] = 1280,
-    length: Annotated[int, typer.Option(help="Tokens of a pair, and what FLOPs are for.", min=8)] = 128,
-    seed: Annotated[int, typer.Option(help="Seed of the pairs.", min=0)] = 0,
-) -> None:
-    """Look inside models: how alike tokens become with depth, parameters, FLOPs; side by side."""
-    from autobertc.cli.analysis import analyse_models
-
-    analyse_models(models, output, data or [], pairs, length, seed)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""A file for each table and figure, with its entries in `ENTRIES`."""
