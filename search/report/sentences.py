@@ -1,0 +1,156 @@
+"""What the numbers say, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autobertc.search.report.axes import hours, number, plural
+from autobertc.search.report.data import Contender, Gate, LastStage, Ledger, ReportData
+from autobertc.search.report.figures_maps import Effect
+from autobertc.search.report.statistics import Estimate, kendall, mean, paired
+
+
+def interval(estimate: Estimate, signed: bool = False) -> str:
+    """A value with its interval: "0.81 [0.79, 0.83]"."""
+    sign = "+" if signed and estimate.value > 0 else ""
+    if estimate.low is None or estimate.high is None:
+        return sign + number(estimate.value)
+    return f"{sign}{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def find(stage: LastStage, *roles: str) -> Contender | None:
+    """The first contender with the first of the roles that any has."""
+    return next((each for role in roles for each in stage.contenders if each.role == role), None)
+
+
+def verdict(data: ReportData) -> tuple[str, str]:
+    """The headline of the last stage, and what it rests on."""
+    stage = data.last_stage
+    winner = find(stage, "winner") if stage else None
+    if stage is None or winner is None or not winner.scores:
+        return (
+            "Not trained from scratch yet",
+            "This run has no last stage, so nothing here says how good the winner is: scores of the search rank "
+            "candidates, and they were picked for being high.",
+        )
+    rivals = [each for each in (find(stage, "random median", "random"), find(stage, "bert")) if each]
+    found = [(each, paired(winner.scores, each.scores)) for each in rivals]
+    clauses = [_compare(each, difference) for each, difference in found if difference]
+    basis = f"{plural(len(stage.seeds), 'seed')}, equal {stage.equal}, {stage.metric}"
+    told = f"{winner.name} reaches {interval(mean(winner.scores))} ({basis}). "
+    if not clauses:
+        return "Trained from scratch", told + "There is nothing to compare it with."
+    return _headline(found), told + " ".join(clauses)
+
+
+def _headline(found: Sequence[tuple[Contender, Estimate | None]]) -> str:
+    better = [
+        each.name for each, difference in found if difference and difference.excludes_zero and difference.value > 0
+    ]
+    worse = [
+        each.name for each, difference in found if difference and difference.excludes_zero and difference.value < 0
+    ]
+    if worse:
+        return f"The winner loses to {' and '.join(worse)}"
+    if len(better) == len(found):
+        return f"The winner beats {' and '.join(better)}"
+    if better:
+        return f"The winner beats {' and '.join(better)}; the rest is within the noise"
+    return "No difference that stands out from the noise"
+
+
+def _compare(rival: Contender, difference: Estimate) -> str:
+    told = f"against {rival.name}: {interval(difference, signed=True)}, seed by seed"
+    if difference.low is None:
+        return f"One seed only, {told}: no interval, so no conclusion."
+    if not difference.excludes_zero:
+        return f"No clear difference {told}; the interval holds 0."
+    return f"{'Better' if difference.value > 0 else 'Worse'} {told}."
+
+
+def about_gate(gate: Gate | None) -> str:
+    """Whether the score can tell architectures apart."""
+    if gate is None:
+        return "No signal gate was run: how much of a score is luck of the seed is not known."
+    ratio = gate.between_architectures / gate.between_seeds if gate.between_seeds > 0 else float("inf")
+    spread = f"{number(ratio, 2)} times" if ratio < 1000 else "far more than"
+    told = (
+        f"Scores of {gate.architectures} architectures spread {spread} what {gate.seeds} seeds of one do "
+        f"({number(gate.between_architectures)} against {number(gate.between_seeds)}, standard deviations)"
+    )
+    if gate.passed:
+        return f"Signal gate passed. {told}."
+    return f"Signal gate not passed: the score is largely a lottery. {told}; at least twice is wanted."
+
+
+def about_effect(found: Effect) -> str:
+    """Whether likelier draws gave better children."""
+    count = len(found.points)
+    if not count:
+        return (
+            "No child with logged probabilities and a scored parent, so there is nothing to say on whether they helped."
+        )
+    if found.rank is None:
+        return (
+            f"Only {plural(count, 'child', 'children')} with varying probabilities: too few to say whether they helped."
+        )
+    told = f"Spearman's ρ = {interval(found.rank)} over {count:,} children"
+    if not found.rank.excludes_zero:
+        return f"It cannot be told whether priorities helped: likelier draws gained neither clearly more nor less ({told})."
+    if found.rank.value > 0:
+        return f"Priorities helped: children of likelier draws gained more over their parents ({told})."
+    return f"Priorities misled: children of likelier draws gained less over their parents ({told})."
+
+
+def about_cost(data: ReportData) -> str:
+    """What was spent, and what sharing saved."""
+    spent, without = spent_seconds(data), without_sharing(data.ledger, len(data.candidates))
+    if not spent:
+        return "Device time was not recorded."
+    device = f"{data.ledger.device if data.ledger else 'device'}-hours"
+    told = f"{plural(len(data.candidates), 'candidate')} took {number(spent / 3600)} {device}"
+    if data.ledger is None or not data.ledger.sharing:
+        return f"{told}, each trained from scratch: this search shared no weights."
+    if without is None:
+        return f"{told} with shared weights; what they would take from scratch was not measured."
+    if without <= spent:
+        return f"{told} with shared weights, and would take {hours(without)} from scratch: sharing saved nothing here."
+    return f"{told} with shared weights, against about {hours(without)} from scratch: {1 - spent / without:.0%} saved."
+
+
+def spent_seconds(data: ReportData) -> float:
+    """Device seconds of all candidates, failed ones too."""
+    return sum(each.device_seconds for each in data.candidates)
+
+
+def without_sharing(ledger: Ledger | None, candidates: int) -> float | None:
+    """Device seconds that the candidates would take from scratch: an estimate."""
+    if ledger is None or ledger.scratch_seconds is None:
+        return None
+    return ledger.scratch_seconds * candidates
+
+
+def about_fidelity(data: ReportData) -> str:
+    """Whether the search ranks as full training does."""
+    taus = [
+        (each.task, tau)
+        for each in data.fidelity
+        if (tau := kendall([x for _, x, _ in each.points], [y for _, _, y in each.points]))
+    ]
+    if not taus:
+        return (
+            "Fewer than three architectures have both a search score and a score after full training, so it is not "
+            "known whether the search ranks them as full training would."
+        )
+    clear = [task for task, tau in taus if tau.low is not None and tau.low > 0]
+    against = [task for task, tau in taus if tau.high is not None and tau.high < 0]
+    rest = len(taus) - len(clear) - len(against)
+    parts = []
+    if clear:
+        parts.append(f"The search ranks as full training does, better than chance, on {', '.join(clear)}.")
+    if against:
+        parts.append(f"It ranks them the wrong way round on {', '.join(against)}.")
+    if rest:
+        others = plural(rest, "task") if not (clear or against) else plural(rest, "other task")
+        parts.append(f"On {others} the interval holds 0: agreement cannot be told from chance.")
+    return " ".join(parts)
