@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from autobertc.dsl.architecture import KERNEL_SIZES, ConvolutionLayer, Sizes
 from autobertc.search.genome import Genome
 from autobertc.search.randomness import generator

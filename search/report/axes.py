@@ -41,9 +41,20 @@ def duration(seconds: float) -> str:
     return f"{number(hours, 3)} h" if hours < 1000 else f"{hours:,.0f} h"
 
 
-def hours(seconds: float) -> str:
-    """Device time, in hours."""
-    return f"{number(seconds / 3600, 3)} h"
+def device_time(seconds: float, device: str) -> str:
+    """Time of devices: "8 CPU-minutes", "24,000 GPU-hours"."""
+    name = device.split()[-1] if device else "device"
+    return f"{number(seconds / 60, 2)} {name}-minutes" if seconds < 7200 else f"{number(seconds / 3600)} {name}-hours"
+
+
+def decimals(width: float) -> int:
+    """The decimals that an interval of that width is worth: two significant digits of half of it."""
+    return max(0, 1 - math.floor(math.log10(width / 2))) if 0 < width < math.inf else 3
+
+
+def fixed(value: float, places: int) -> str:
+    """A number with that many decimals and a true minus."""
+    return f"{value:,.{places}f}".replace("-", "−")  # noqa: RUF001
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
@@ -122,7 +133,7 @@ def tick_text(mark: float, marks: Sequence[float]) -> str:
     places = max(0, -math.floor(math.log10(step) + 1e-9))
     if round(step * 10**places, 6) % 1:
         places += 1
-    return f"{mark:,.{places}f}".replace("-", "−")  # noqa: RUF001
+    return fixed(mark, places)
 
 
 def legend(scene: Scene, corner: Point, width: float, entries: Sequence[tuple[str, str, str]]) -> float:

@@ -38,7 +38,7 @@ def forest(stage: LastStage) -> Figure:
             _interval(plot, each, estimate, y)
         return height + 54
 
-    return Figure("last-stage", label, draw, (800.0, 350.0))
+    return Figure("last-stage", label, draw, (940.0, 350.0))
 
 
 def _interval(plot: Plot, contender: Contender, estimate: Estimate, y: float) -> None:
@@ -61,8 +61,7 @@ def scatters(fidelity: tuple[Fidelity, ...]) -> list[Figure]:
 
 def _scatter(task: Fidelity) -> Figure:
     xs, ys = [point[1] for point in task.points], [point[2] for point in task.points]
-    tau = kendall(xs, ys)
-    told = describe_tau(tau)
+    told = describe_tau(tau_of(task))
     label = f"{task.task}: full training against search, {len(xs)} architectures, {told}"
 
     def draw(scene: Scene, width: float) -> float:
@@ -77,7 +76,12 @@ def _scatter(task: Fidelity) -> Figure:
         return 64 + 150 + 40
 
     safe = "".join(part if part.isalnum() else "-" for part in task.task.lower()) or "task"
-    return Figure(f"fidelity-{safe}", label, draw, (256.0, 350.0))
+    return Figure(f"fidelity-{safe}", label, draw, (292.0, 350.0))
+
+
+def tau_of(task: Fidelity) -> Estimate | None:
+    """Kendall's tau between search and full training."""
+    return kendall([x for _, x, _ in task.points], [y for _, _, y in task.points])
 
 
 def describe_tau(tau: Estimate | None) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import exp, log
 
 from autobertc.dsl.architecture import KERNEL_SIZES
-from autobertc.runtime.drawing.canvas import fit, text_width
-from autobertc.search.report.axes import SIZE, SMALL, Plot, number, padded
+from autobertc.runtime.drawing.canvas import Point, fit, text_width
+from autobertc.search.report.axes import SIZE, SMALL, Plot, number, padded, tick_text, ticks
 from autobertc.search.report.data import Candidate, PriorityMap, ReportData
 from autobertc.search.report.scene import Figure, Scene
 from autobertc.search.report.statistics import Estimate, mean, spearman
@@ -43,9 +43,7 @@ class HeatMap:
                 self._cell(scene, (left + column * cell, y), (cell, high), row, column)
         return 40 + len(self.rows) * high + 6
 
-    def _cell(
-        self, scene: Scene, corner: tuple[float, float], size: tuple[float, float], row: int, column: int
-    ) -> None:
+    def _cell(self, scene: Scene, corner: Point, size: Point, row: int, column: int) -> None:
         strength = self.strengths[row][column]
         place, inner = (corner[0] + 1, corner[1] + 1), (size[0] - 2, size[1] - 2)
         middle = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
@@ -64,12 +62,12 @@ class HeatMap:
         scene.hover("")
 
 
-def _rectangle(corner: tuple[float, float], size: tuple[float, float]) -> list[tuple[float, float]]:
+def _rectangle(corner: Point, size: Point) -> list[Point]:
     (x, y), (w, h) = corner, size
     return [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y - 0.9)]
 
 
-def priority_map(priorities: PriorityMap, name: str) -> Figure:
+def priority_map(priorities: PriorityMap, name: str, half: bool = False) -> Figure:
     """Probability of each choice at each position; a cell is as strong as its share of the likeliest in the map."""
     known = [share for row in priorities.probabilities for share in row if share is not None]
     top = max(known, default=1.0) or 1.0
@@ -93,17 +91,14 @@ def priority_map(priorities: PriorityMap, name: str) -> Figure:
     heat = HeatMap(priorities.rows, columns, strengths, text, hover, title)
     favourites = ", ".join(_favourites(priorities))
     label = f"Priorities, {priorities.title}, in percent: the likeliest are {favourites}."
-    return Figure(name, label, heat.draw, (800.0, 350.0))
+    return Figure(name, label, heat.draw, (456.0 if half else 940.0, 350.0))
 
 
 def _favourites(priorities: PriorityMap) -> list[str]:
     found = []
     for column, name in enumerate(priorities.columns):
-        shares = [
-            (row[column] or 0.0, row_name)
-            for row, row_name in zip(priorities.probabilities, priorities.rows, strict=True)
-        ]
-        found.append(f"{max(shares)[1]} at {name}")
+        shares = [row[column] or 0.0 for row in priorities.probabilities]
+        found.append(f"{priorities.rows[shares.index(max(shares))]} at {name}")
     return found
 
 
@@ -137,9 +132,8 @@ def _shares(group: Sequence[Candidate]) -> list[list[float]]:
 def _layer_map(group: Sequence[Candidate], name: str, winner: Candidate | None, top: float) -> Figure:
     kinds, layers, shares = _KINDS, len(group[0].layers), _shares(group)
     rows = ["attention" if kind == 0 else f"conv {kind}" for kind in kinds]
-    marked = (
-        frozenset((kinds.index(kind), layer) for layer, kind in enumerate(winner.layers)) if winner else frozenset()
-    )
+    own = winner.layers if winner else ()
+    marked = frozenset((kinds.index(kind), layer) for layer, kind in enumerate(own) if kind in kinds)
     heat = HeatMap(
         rows,
         [str(layer + 1) for layer in range(layers)],
@@ -150,7 +144,7 @@ def _layer_map(group: Sequence[Candidate], name: str, winner: Candidate | None, 
         marked,
     )
     label = f"Share of each kind of layer by layer, in percent, among {len(group)} candidates ({name})."
-    return Figure(f"layers-{name}", label, heat.draw, (392.0, 350.0))
+    return Figure(f"layers-{name}", label, heat.draw, (456.0, 350.0))
 
 
 @dataclass(frozen=True)
@@ -186,7 +180,8 @@ def effect_figure(found: Effect, objective: str) -> Figure:
     def draw(scene: Scene, width: float) -> float:
         ends = [end for each in gains for end in (each.low, each.high, each.value) if end is not None]
         plot = Plot(scene, 56, 28, width - 68, 190, (-0.5, len(groups) - 0.5), padded([*ends, 0.0]))
-        plot_frame(plot, f"gain in {objective} over the parent", [_range_text(group) for group in groups])
+        names = [_range_text(group) for group in groups]
+        _frame(plot, "probability of the child's draws, %, in fifths", f"gain in {objective} over the parent", names)
         scene.line([plot.at(-0.5, 0), plot.at(len(groups) - 0.5, 0)], "ink", 1)
         for index, (group, each) in enumerate(zip(groups, gains, strict=True)):
             if each.low is not None and each.high is not None:
@@ -196,7 +191,7 @@ def effect_figure(found: Effect, objective: str) -> Figure:
         scene.hover("")
         return 28 + 190 + 44
 
-    return Figure("priorities-effect", label, draw, (800.0, 350.0))
+    return Figure("priorities-effect", label, draw, (940.0, 350.0))
 
 
 def _range_text(group: Sequence[tuple[float, float]]) -> str:
@@ -205,10 +200,8 @@ def _range_text(group: Sequence[tuple[float, float]]) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
-def plot_frame(plot: Plot, y_title: str, names: Sequence[str]) -> None:
+def _frame(plot: Plot, x_title: str, y_title: str, names: Sequence[str]) -> None:
     """Axes with names instead of numbers along x."""
-    from autobertc.search.report.axes import tick_text, ticks
-
     scene, bottom = plot.scene, plot.top + plot.height
     marks = ticks(*plot.y_range, 4)
     for mark in marks:
@@ -216,7 +209,5 @@ def plot_frame(plot: Plot, y_title: str, names: Sequence[str]) -> None:
         scene.text((plot.left - 7, plot.y(mark)), tick_text(mark, marks), SMALL, "soft", "right")
     for index, name in enumerate(names):
         scene.text((plot.x(index), bottom + 14), name, SMALL, "soft")
-    scene.text(
-        (plot.left + plot.width, bottom + 33), "probability of the child's draws, %, in fifths", SMALL, "soft", "right"
-    )
+    scene.text((plot.left + plot.width, bottom + 33), x_title, SMALL, "soft", "right")
     scene.text((4, plot.top - 16), y_title, SMALL, "soft", "left")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
 
+from autobertc.runtime.drawing.canvas import Align
 from autobertc.search.report.axes import SMALL, Plot, legend, number, padded
 from autobertc.search.report.data import Candidate, Objective, ReportData
 from autobertc.search.report.scene import Figure, Scene
@@ -66,7 +68,7 @@ def _against(data: ReportData, name: str, label: str, title: str, xs: Sequence[f
         entries = [("line", "accent", "best so far"), ("dot", "second", "random"), ("dot", "third", "child")]
         if random:
             entries.append(("dashes", "second", "median of random"))
-        top = legend(scene, (4, 10), width - 8, entries) + 26
+        top = legend(scene, (4, 10), width - 8, entries) + 34
         height = 210.0 if half or width < 500 else 270.0
         ends = (0.0, max(xs) * 1.02 or 1.0)
         plot = Plot(scene, 46, top, width - 56, height, ends, visible_range(values))
@@ -84,7 +86,7 @@ def _against(data: ReportData, name: str, label: str, title: str, xs: Sequence[f
         scene.line(steps, "accent", 2.2)
         return top + height + 42
 
-    return Figure(f"progress-{name}", end, draw, (384.0 if half else 800.0, 350.0))
+    return Figure(f"progress-{name}", end, draw, (456.0 if half else 940.0, 350.0))
 
 
 def _axis(objective: Objective) -> str:
@@ -117,7 +119,7 @@ def pareto(data: ReportData) -> Figure | None:
 
     def draw(scene: Scene, width: float) -> float:
         entries = [("dot", "accent", "on the front"), ("dot", "faint", "dominated"), ("ring", "ink", "winner")]
-        top = legend(scene, (4, 10), width - 8, entries) + 26
+        top = legend(scene, (4, 10), width - 8, entries) + 34
         height = 270.0 if width > 500 else 230.0
         xs = [second.sign * point[1] for point in points]
         ys = [first.sign * point[0] for point in points]
@@ -136,12 +138,12 @@ def pareto(data: ReportData) -> Figure | None:
             if data.winner and each.number == data.winner.number:
                 x, y = plot.at(xs[index], ys[index])
                 scene.line([(x + 8.5 * a, y + 8.5 * b) for a, b in _CIRCLE], "ink", 1.4)
-                scene.text(
-                    (x + 13, y + 8), f"winner, {each.number}", SMALL, "ink", "left" if x < width - 100 else "right"
-                )
+                side = 13 if x < width - 110 else -13
+                align: Align = "left" if side > 0 else "right"
+                scene.text((x + side, y + 8), f"winner, {each.number}", SMALL, "ink", align)
         return top + height + 42
 
-    return Figure("pareto", label, draw, (800.0, 350.0))
+    return Figure("pareto", label, draw, (940.0, 350.0))
 
 
 _CIRCLE = [(float(np.cos(turn)), float(np.sin(turn))) for turn in np.linspace(0, 2 * np.pi, 33)]
@@ -151,6 +153,6 @@ def _stairs(plot: Plot, points: Sequence[tuple[float, float]]) -> list[tuple[flo
     """The edge of what the front dominates. `points` are ordered by the second objective, so the next one is better
     there and worse in the first."""
     line = [plot.at(*points[0])]
-    for (x, y), (u, v) in zip(points, points[1:], strict=False):
+    for (x, _), (u, v) in pairwise(points):
         line += [plot.at(x, v), plot.at(u, v)]
     return line

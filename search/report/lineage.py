@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autobertc.dsl.architecture import AttentionLayer, Layer
-from autobertc.dsl.source import AbzError
 from autobertc.dsl.graph import Node, Program, print_roots
+from autobertc.dsl.source import AbzError
 from autobertc.runtime.drawing.canvas import text_width
 from autobertc.runtime.drawing.card import draw_graph, node_width
 from autobertc.runtime.drawing.layout import lay_out

@@ -14,14 +14,14 @@ from autobertc.dsl.source import AbzError
 from autobertc.runtime.drawing import compose
 from autobertc.runtime.drawing.palette import KERNELS, on
 from autobertc.search.report import sentences
-from autobertc.search.report.axes import duration, hours, magnitude, number, plural
+from autobertc.search.report.axes import device_time, duration, magnitude, number, plural
 from autobertc.search.report.data import Candidate, Contender, LastStage, ReportData
-from autobertc.search.report.figures_final import ROLE_COLOURS, describe_tau, forest, scatters
+from autobertc.search.report.figures_final import ROLE_COLOURS, describe_tau, forest, scatters, tau_of
 from autobertc.search.report.figures_maps import effect, effect_figure, layer_maps, priority_map
 from autobertc.search.report.figures_progress import pareto, progress
 from autobertc.search.report.lineage import Step, lineage
 from autobertc.search.report.scene import DARK, LIGHT, Figure, Scene
-from autobertc.search.report.statistics import kendall, mean, paired
+from autobertc.search.report.statistics import mean, paired
 
 MAX_FAILURES, TOP = 40, 8
 _ATTENTION = "#E9D9B8"
@@ -50,15 +50,9 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"number": number, "duration": duration, "hours": hours}
+        environment.filters |= {"number": number, "duration": duration}
         return environment.get_template("page.html.jinja").render(
-            data=self.data,
-            light=LIGHT,
-            dark=DARK,
-            **self._head(),
-            **self._results(),
-            **self._course(),
-            **self._search(),
+            data=self.data, **self._head(), **self._results(), **self._course(), **self._search()
         )
 
     def _head(self) -> dict[str, Any]:
@@ -67,6 +61,8 @@ class Page:
         facts = [data.strategy, data.preset and f"preset {data.preset}", data.proxy and f"scored by {data.proxy}"]
         facts += [plural(data.workers, "worker"), data.started]
         return {
+            "light": LIGHT,
+            "dark": DARK,
             "headline": headline,
             "basis": basis,
             "facts": [fact for fact in facts if fact],
@@ -99,14 +95,7 @@ class Page:
         return {
             "stage": self._last_stage(stage) if stage and shown else None,
             "fidelity": [self.place(each) for each in scatters(self.data.fidelity)],
-            "taus": [
-                (
-                    each.task,
-                    len(each.points),
-                    describe_tau(kendall([x for _, x, _ in each.points], [y for _, _, y in each.points])),
-                )
-                for each in self.data.fidelity
-            ],
+            "taus": [(each.task, len(each.points), describe_tau(tau_of(each))) for each in self.data.fidelity],
             "about_fidelity": sentences.about_fidelity(self.data),
         }
 
@@ -146,8 +135,8 @@ class Page:
         found = effect(data)
         names = [f"priorities-{index + 1}" for index in range(len(data.priorities))]
         maps = [
-            (each.title, self.place(priority_map(each, name)))
-            for each, name in zip(data.priorities, names, strict=True)
+            (each.title, self.place(priority_map(each, name, half=index > 1)))
+            for index, (each, name) in enumerate(zip(data.priorities, names, strict=True))
         ]
         enough = len(found.points) >= 10
         return {
@@ -200,30 +189,29 @@ def _ledger(data: ReportData) -> list[tuple[str, str, str, str]]:
     count, spent = len(data.candidates), sentences.spent_seconds(data)
     if not count or not spent or data.ledger is None:
         return []
-    device, rows = data.ledger.device, []
-    how = "with shared weights" if data.ledger.sharing else "without shared weights"
-    rows.append(
-        (f"this search, {how}, measured", f"{count:,}", f"{number(spent / 3600)} {device}-h", duration(spent / count))
-    )
-    without = sentences.without_sharing(data.ledger, count)
-    if data.ledger.sharing:
-        total = "not measured" if without is None else f"≈ {number(without / 3600)} {device}-h"
-        each = "not measured" if without is None else duration(without / count)
-        rows.append(("this search, without, estimated", f"{count:,}", total, each))
+    device, shared = data.ledger.device, data.ledger.sharing
+    with_or_without = "with" if shared else "without"
+    rows = [_ledger_row(f"this search, {with_or_without} shared weights, measured", f"{count:,}", spent, count, device)]
+    if shared:
+        without = sentences.without_sharing(data.ledger, count)
+        rows.append(_ledger_row("this search, without, estimated", f"{count:,}", without, count, device))
     stage = data.last_stage
     if stage and (final := sum(sum(each.seconds) for each in stage.contenders)):
         runs = sum(len(each.seconds) for each in stage.contenders)
-        rows.append(
-            (
-                "the last stage, from scratch, measured",
-                plural(runs, "run"),
-                f"{number(final / 3600)} {device}-h",
-                duration(final / runs),
-            )
-        )
-    rows.append(("AutoBERT-Zero, with shared weights, as published", "760+", "24,000 V100-h", "≈ 32 h"))
-    rows.append(("AutoBERT-Zero, without, estimated there", "760+", "182,000 V100-h", "≈ 240 h"))
-    return rows
+        rows.append(_ledger_row("the last stage, from scratch, measured", plural(runs, "run"), final, runs, device))
+    return [*rows, *_PUBLISHED]
+
+
+_PUBLISHED = [
+    ("AutoBERT-Zero, with shared weights, as published", "760+", "24,000 V100-hours", "about 32 h"),
+    ("AutoBERT-Zero, without, estimated there", "760+", "182,000 V100-hours", "about 240 h"),
+]
+
+
+def _ledger_row(what: str, how_many: str, seconds: float | None, count: int, device: str) -> tuple[str, str, str, str]:
+    if seconds is None:
+        return what, how_many, "not measured", "not measured"
+    return what, how_many, device_time(seconds, device), duration(seconds / count)
 
 
 def _parts(data: ReportData) -> list[tuple[str, str, float]]:
@@ -255,18 +243,15 @@ def _outcomes(data: ReportData) -> list[tuple[str, str, int, float]]:
         ("failed", "bad", states["failed"]),
         ("duplicates, drawn again", "faint", data.duplicates),
     ]
-    rows += [
-        (f"rejected: {reason}", "faint", count)
-        for reason, count in sorted(data.rejections.items(), key=lambda each: -each[1])
-    ]
+    for reason, count in Counter(data.rejections).most_common():
+        rows.append((f"rejected: {reason}", "faint", count))
     total = max(1, data.proposed, sum(count for *_, count in rows))
     return [(name, colour, count, count / total) for name, colour, count in rows]
 
 
 def _reasons(data: ReportData) -> list[tuple[str, int]]:
-    return Counter(
-        each.reason or "no reason recorded" for each in data.candidates if each.state == "failed"
-    ).most_common()
+    failed = [each for each in data.candidates if each.state == "failed"]
+    return Counter(each.reason or "no reason recorded" for each in failed).most_common()
 
 
 def _drawing(data: ReportData) -> Figure | None:
@@ -278,7 +263,8 @@ def _drawing(data: ReportData) -> Figure | None:
     def draw(scene: Scene, given: float) -> float:
         return compose(scene, architecture)[1]
 
-    label = f"The winner, {architecture.name}: {plural(len(architecture.layers), 'layer')} in a row, and each program as a graph."
+    count = plural(len(architecture.layers), "layer")
+    label = f"The winner, {architecture.name}: {count} in a row, and each program as a graph."
     return Figure("winner", label, draw, (width, width))
 
 

@@ -172,15 +172,13 @@ class Figure:
     name: str
     label: str
     draw: Callable[[Scene, float], float]
-    widths: tuple[float, float] = (760.0, 350.0)
+    widths: tuple[float, float] = (940.0, 350.0)
 
     def html(self) -> str:
         """Both widths, where they differ; the page shows the one that fits."""
         parts = []
-        styles = (
-            zip(self.widths, ("wide", "narrow"), strict=True) if len(set(self.widths)) > 1 else [(self.widths[0], "")]
-        )
-        for width, style in styles:
+        wide, narrow = self.widths
+        for width, style in [(wide, "wide"), (narrow, "narrow")] if wide != narrow else [(wide, "")]:
             scene = Scene()
             parts.append(scene.svg(width, self.draw(scene, width), self.label, style))
         return "".join(parts)

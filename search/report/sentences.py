@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autobertc.search.report.axes import hours, number, plural
+from autobertc.search.report.axes import decimals, device_time, fixed, number, plural
 from autobertc.search.report.data import Contender, Gate, LastStage, Ledger, ReportData
+from autobertc.search.report.figures_final import tau_of
 from autobertc.search.report.figures_maps import Effect
-from autobertc.search.report.statistics import Estimate, kendall, mean, paired
+from autobertc.search.report.statistics import Estimate, mean, paired
 
 
 def interval(estimate: Estimate, signed: bool = False) -> str:
@@ -15,7 +16,14 @@ def interval(estimate: Estimate, signed: bool = False) -> str:
     sign = "+" if signed and estimate.value > 0 else ""
     if estimate.low is None or estimate.high is None:
         return sign + number(estimate.value)
-    return f"{sign}{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+    places = decimals(estimate.high - estimate.low)
+    value, low, high = (fixed(each, places) for each in (estimate.value, estimate.low, estimate.high))
+    return f"{sign}{value} [{low}, {high}]"
+
+
+def capital(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def find(stage: LastStage, *roles: str) -> Contender | None:
@@ -37,7 +45,7 @@ def verdict(data: ReportData) -> tuple[str, str]:
     found = [(each, paired(winner.scores, each.scores)) for each in rivals]
     clauses = [_compare(each, difference) for each, difference in found if difference]
     basis = f"{plural(len(stage.seeds), 'seed')}, equal {stage.equal}, {stage.metric}"
-    told = f"{winner.name} reaches {interval(mean(winner.scores))} ({basis}). "
+    told = f"{capital(winner.name)} reaches {interval(mean(winner.scores))} ({basis}). "
     if not clauses:
         return "Trained from scratch", told + "There is nothing to compare it with."
     return _headline(found), told + " ".join(clauses)
@@ -60,12 +68,14 @@ def _headline(found: Sequence[tuple[Contender, Estimate | None]]) -> str:
 
 
 def _compare(rival: Contender, difference: Estimate) -> str:
-    told = f"against {rival.name}: {interval(difference, signed=True)}, seed by seed"
-    if difference.low is None:
-        return f"One seed only, {told}: no interval, so no conclusion."
+    if difference.low is None or difference.high is None:
+        return f"Against {rival.name} the difference is {interval(difference, signed=True)} on one seed: no conclusion."
     if not difference.excludes_zero:
-        return f"No clear difference {told}; the interval holds 0."
-    return f"{'Better' if difference.value > 0 else 'Worse'} {told}."
+        return f"Against {rival.name} the difference is {interval(difference, signed=True)}, which may be none at all."
+    if difference.value > 0:
+        return f"That is {interval(difference)} more than {rival.name}."
+    less = Estimate(-difference.value, -difference.high, -difference.low)
+    return f"That is {interval(less)} less than {rival.name}."
 
 
 def about_gate(gate: Gate | None) -> str:
@@ -94,9 +104,11 @@ def about_effect(found: Effect) -> str:
         return (
             f"Only {plural(count, 'child', 'children')} with varying probabilities: too few to say whether they helped."
         )
-    told = f"Spearman's ρ = {interval(found.rank)} over {count:,} children"
+    told = f"Spearman's rank correlation {interval(found.rank)} over {count:,} children"
     if not found.rank.excludes_zero:
-        return f"It cannot be told whether priorities helped: likelier draws gained neither clearly more nor less ({told})."
+        return (
+            f"Whether priorities helped cannot be told: likelier draws gained neither clearly more nor less ({told})."
+        )
     if found.rank.value > 0:
         return f"Priorities helped: children of likelier draws gained more over their parents ({told})."
     return f"Priorities misled: children of likelier draws gained less over their parents ({told})."
@@ -107,15 +119,16 @@ def about_cost(data: ReportData) -> str:
     spent, without = spent_seconds(data), without_sharing(data.ledger, len(data.candidates))
     if not spent:
         return "Device time was not recorded."
-    device = f"{data.ledger.device if data.ledger else 'device'}-hours"
-    told = f"{plural(len(data.candidates), 'candidate')} took {number(spent / 3600)} {device}"
+    device = data.ledger.device if data.ledger else "device"
+    told = f"{plural(len(data.candidates), 'candidate')} took {device_time(spent, device)}"
     if data.ledger is None or not data.ledger.sharing:
         return f"{told}, each trained from scratch: this search shared no weights."
     if without is None:
         return f"{told} with shared weights; what they would take from scratch was not measured."
+    scratch = f"about {device_time(without, device)}"
     if without <= spent:
-        return f"{told} with shared weights, and would take {hours(without)} from scratch: sharing saved nothing here."
-    return f"{told} with shared weights, against about {hours(without)} from scratch: {1 - spent / without:.0%} saved."
+        return f"{told} with shared weights, and would take {scratch} from scratch: sharing saved nothing here."
+    return f"{told} with shared weights, against {scratch} from scratch: {1 - spent / without:.0%} saved."
 
 
 def spent_seconds(data: ReportData) -> float:
@@ -132,11 +145,7 @@ def without_sharing(ledger: Ledger | None, candidates: int) -> float | None:
 
 def about_fidelity(data: ReportData) -> str:
     """Whether the search ranks as full training does."""
-    taus = [
-        (each.task, tau)
-        for each in data.fidelity
-        if (tau := kendall([x for _, x, _ in each.points], [y for _, _, y in each.points]))
-    ]
+    taus = [(each.task, tau) for each in data.fidelity if (tau := tau_of(each))]
     if not taus:
         return (
             "Fewer than three architectures have both a search score and a score after full training, so it is not "
