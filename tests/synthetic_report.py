@@ -157,7 +157,7 @@ def priorities(rng: np.random.Generator, layers: int) -> tuple[PriorityMap, ...]
     kernels = tuple(str(kernel) for kernel in KERNEL_SIZES)
     maps = [table(OPS, positions, "all layers")]
     maps.append(table(kernels, tuple(f"layer {index + 1}" for index in range(layers)), "kernel sizes"))
-    maps += [table(OPS, positions, f"layer {index + 1}") for index in range(layers)]
+    maps += [table(OPS, positions, f"layer {index + 1}") for index in range(min(layers, 3))]
     return tuple(maps)
 
 

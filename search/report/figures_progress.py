@@ -50,10 +50,14 @@ def _unit(seconds: float) -> tuple[float, str]:
     return (60.0, "minutes") if seconds > 120 else (1.0, "seconds")
 
 
-def visible_range(values: Sequence[float]) -> tuple[float, float]:
-    """The range to show: all, but for far outliers at the low end, which are drawn on the edge."""
+def visible_range(values: Sequence[float], random: Sequence[float] = ()) -> tuple[float, float]:
+    """The range to show: all, but for far outliers at the low end, which are drawn on the edge. Most of the random
+    ones are no outliers."""
     low, quarter, three, high = np.quantile(values, [0, 0.25, 0.75, 1])
-    return padded([float(max(low, quarter - 3 * (three - quarter))), float(high)])
+    least = float(quarter - 3 * (three - quarter))
+    if random:
+        least = min(least, float(np.quantile(random, 0.1)))
+    return padded([max(float(low), least), float(high)])
 
 
 def _against(data: ReportData, name: str, label: str, title: str, xs: Sequence[float], half: bool = False) -> Figure:
@@ -71,7 +75,7 @@ def _against(data: ReportData, name: str, label: str, title: str, xs: Sequence[f
         top = legend(scene, (4, 10), width - 8, entries) + 34
         height = 210.0 if half or width < 500 else 270.0
         ends = (0.0, max(xs) * 1.02 or 1.0)
-        plot = Plot(scene, 46, top, width - 56, height, ends, visible_range(values))
+        plot = Plot(scene, 46, top, width - 56, height, ends, visible_range(values, random))
         plot.frame(title, _axis(objective))
         for index in order:
             _point(plot, objective, done[index], xs[index])

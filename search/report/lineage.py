@@ -15,9 +15,20 @@ from autobertc.runtime.drawing.palette import KERNELS, darker, on, program_colou
 from autobertc.runtime.drawing.runs import letter, symbol
 from autobertc.search.genome import Genome
 from autobertc.search.report.data import Candidate, ReportData
+from autobertc.search.report.drawing import Drawing
 from autobertc.search.report.scene import Figure, Scene
 
 MAX_STEPS, MAX_LAYERS, MAX_OPERATIONS, MAX_SLOTS = 60, 96, 24, 80
+
+
+@dataclass(frozen=True)
+class Change:
+    """A program of a layer (from 1) that an edit changed: what it "was" or "becomes"; no graph where it is large."""
+
+    layer: int
+    verb: str
+    text: str
+    graph: Figure | None
 
 
 @dataclass(frozen=True)
@@ -28,13 +39,13 @@ class Step:
         candidate: the trial.
         gain: of the first objective over its parent; None for the first.
         strip: its layers as a row of blocks, those that changed outlined.
-        changes: (layer from 1, text of the program, its graph; None where it is large) for each program that changed.
+        changes: the programs that changed.
     """
 
     candidate: Candidate
     gain: float | None
     strip: Figure | None
-    changes: tuple[tuple[int, str, Figure | None], ...]
+    changes: tuple[Change, ...]
 
 
 def ancestors(data: ReportData) -> list[Candidate]:
@@ -59,7 +70,8 @@ def lineage(data: ReportData) -> list[Step]:
         gain = candidate.values[0] - parent.values[0] if parent and parent.values and candidate.values else None
         changed = _changed(genome, before) if genome and before else []
         strip = _strip(genome, letters, changed, candidate.number) if genome else None
-        steps.append(Step(candidate, gain, strip, tuple(_programs(genome, changed, letters, candidate.number))))
+        programs = tuple(_programs(genome, before, changed, letters, candidate.number)) if genome else ()
+        steps.append(Step(candidate, gain, strip, programs))
     return steps[-MAX_STEPS:]
 
 
@@ -129,13 +141,17 @@ def _block(
 
 
 def _programs(
-    genome: Genome | None, changed: list[int], letters: dict[Node, int], number: int
-) -> Iterator[tuple[int, str, Figure | None]]:
-    for index, program in genome.programs() if genome else ():
-        if index in changed:
-            lets, (expression,) = print_roots([program.root])
-            text = "".join(f"let {name} = {value}; " for name, value in lets) + expression
-            yield index + 1, text, _graph(program, text, letters[program.root], f"lineage-{number}-layer-{index + 1}")
+    genome: Genome, before: Genome | None, changed: list[int], letters: dict[Node, int], number: int
+) -> Iterator[Change]:
+    """The programs of the layers that changed, each behind what it was, if that was a program too."""
+    for index in changed:
+        for verb, source in (("was", before), ("becomes", genome)):
+            layer = source.layers[index] if source and index < len(source) else None
+            if isinstance(layer, AttentionLayer):
+                lets, (expression,) = print_roots([layer.program.root])
+                text = "".join(f"let {name} = {value}; " for name, value in lets) + expression
+                name = f"lineage-{number}-layer-{index + 1}-{verb}"
+                yield Change(index + 1, verb, text, _graph(layer.program, text, letters[layer.program.root], name))
 
 
 def _graph(program: Program, text: str, index: int, name: str) -> Figure | None:
@@ -149,4 +165,4 @@ def _graph(program: Program, text: str, index: int, name: str) -> Figure | None:
         draw_graph(scene, layout, ((given - layout.width) / 2, 26), program_colour(index))
         return layout.height + 34
 
-    return Figure(name, f"The program as a graph: {text}", draw, (width, width))
+    return Figure(name, f"The program as a graph: {text}", draw, (width, width), Drawing)

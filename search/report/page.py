@@ -16,6 +16,7 @@ from autobertc.runtime.drawing.palette import KERNELS, on
 from autobertc.search.report import sentences
 from autobertc.search.report.axes import device_time, duration, magnitude, number, plural
 from autobertc.search.report.data import Candidate, Contender, LastStage, ReportData
+from autobertc.search.report.drawing import Drawing
 from autobertc.search.report.figures_final import ROLE_COLOURS, describe_tau, forest, scatters, tau_of
 from autobertc.search.report.figures_maps import effect, effect_figure, layer_maps, priority_map
 from autobertc.search.report.figures_progress import pareto, progress
@@ -104,13 +105,14 @@ class Page:
         stage = LastStage(stage.metric, stage.equal, stage.seeds, tuple(scored))
         base = sentences.find(stage, "random median", "random")
         tasks = list(dict.fromkeys(task for each in scored for task in each.tasks))
+        places = _places(scored, base)
         return {
             "metric": stage.metric,
             "equal": stage.equal,
             "seeds": len(stage.seeds),
             "base": base.name if base else None,
             "tasks": tasks,
-            "rows": [_row(each, base, tasks) for each in scored],
+            "rows": [_row(each, base, tasks, places) for each in scored],
             "figure": self.place(forest(stage)),
             "steps_known": any(each.steps for each in scored),
             "flops_known": any(each.training_flops for each in scored),
@@ -153,14 +155,21 @@ class Page:
         }
 
 
-def _row(each: Contender, base: Contender | None, tasks: list[str]) -> dict[str, Any]:
+def _places(scored: list[Contender], base: Contender | None) -> tuple[int, int]:
+    """Decimals for the column of scores and that of differences: what the widest interval of each is worth."""
+    differences = [paired(each.scores, base.scores) for each in scored if base and each is not base]
+    columns = [mean(each.scores) for each in scored], [each for each in differences if each]
+    return sentences.common_places(columns[0]), sentences.common_places(columns[1])
+
+
+def _row(each: Contender, base: Contender | None, tasks: list[str], places: tuple[int, int]) -> dict[str, Any]:
     difference = paired(each.scores, base.scores) if base and each is not base else None
     return {
         "name": each.name,
         "winner": each.role == "winner",
         "colour": ROLE_COLOURS.get(each.role, "soft"),
-        "score": sentences.interval(mean(each.scores)),
-        "difference": sentences.interval(difference, signed=True) if difference else "",
+        "score": sentences.interval(mean(each.scores), places=places[0]),
+        "difference": sentences.interval(difference, signed=True, places=places[1]) if difference else "",
         "clear": difference is not None and difference.excludes_zero,
         "tasks": [number(mean(each.tasks[task]).value) if each.tasks.get(task) else "" for task in tasks],
         "steps": f"{each.steps:,}" if each.steps else "",
@@ -230,7 +239,7 @@ def _step(page: Page, step: Step) -> dict[str, Any]:
         "gain": None if gain is None else ("+" if gain > 0 else "") + number(gain, 2),
         "good": step.gain is not None and step.gain > 0,
         "strip": page.place(step.strip),
-        "changes": [(layer, text, page.place(graph)) for layer, text, graph in step.changes],
+        "changes": [(f"layer {each.layer} {each.verb}", each.text, page.place(each.graph)) for each in step.changes],
     }
 
 
@@ -265,7 +274,7 @@ def _drawing(data: ReportData) -> Figure | None:
 
     count = plural(len(architecture.layers), "layer")
     label = f"The winner, {architecture.name}: {count} in a row, and each program as a graph."
-    return Figure("winner", label, draw, (width, width))
+    return Figure("winner", label, draw, (width, width), Drawing)
 
 
 def _architecture(data: ReportData) -> Architecture | None:

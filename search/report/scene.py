@@ -53,10 +53,14 @@ def _n(value: float) -> str:
 
 
 class Scene(Canvas):
-    """A canvas that also takes roles of `LIGHT` as colours, and can show a tip at a shape."""
+    """A canvas that also takes roles of `LIGHT` as colours, and can show a tip at a shape.
 
-    def __init__(self) -> None:
+    One that `raster` is told of can be saved as a picture; others, which are many times as fast, give SVG alone.
+    """
+
+    def __init__(self, raster: bool = False) -> None:
         super().__init__()
+        self.raster = raster
         self._out = StringIO()
         self._tip = ""
 
@@ -78,7 +82,8 @@ class Scene(Canvas):
         line: float = 0.8,
         opacity: float | None = None,
     ) -> None:
-        super().box(corner, size, _light(fill), _light(edge), radius, line, opacity)
+        if self.raster:
+            super().box(corner, size, _light(fill), _light(edge), radius, line, opacity)
         radius = min(radius, *(side / 2 for side in size))
         stroke = f' stroke="{_css(edge)}" stroke-width="{_n(line)}"' if edge else ""
         place = f'x="{_n(corner[0])}" y="{_n(corner[1])}" width="{_n(size[0])}" height="{_n(size[1])}"'
@@ -87,13 +92,15 @@ class Scene(Canvas):
     def disc(
         self, middle: Point, radius: float, fill: str, edge: str | None = None, opacity: float | None = None
     ) -> None:
-        super().disc(middle, radius, _light(fill), _light(edge), opacity)
+        if self.raster:
+            super().disc(middle, radius, _light(fill), _light(edge), opacity)
         stroke = f' stroke="{_css(edge)}"' if edge else ""
         place = f'cx="{_n(middle[0])}" cy="{_n(middle[1])}" r="{_n(radius)}"'
         self._emit("circle", f'{place} fill="{_css(fill)}"{stroke}{_opacity(opacity)}')
 
     def area(self, points: Sequence[Point], fill: str, opacity: float | None = None) -> None:
-        super().area(points, _light(fill), opacity)
+        if self.raster:
+            super().area(points, _light(fill), opacity)
         self._emit("polygon", f'points="{_points(points)}" fill="{_css(fill)}"{_opacity(opacity)}')
 
     def text(
@@ -107,7 +114,8 @@ class Scene(Canvas):
         mono: bool = False,
         turned: bool = False,
     ) -> None:
-        super().text(at, text, size, _light(colour), align, bold, mono, turned)
+        if self.raster:
+            super().text(at, text, size, _light(colour), align, bold, mono, turned)
         shift = 0.36 * size
         anchor = {"left": "", "center": ' text-anchor="middle"', "right": ' text-anchor="end"'}[align]
         if turned:
@@ -120,19 +128,22 @@ class Scene(Canvas):
         self._emit("text", f'{place} fill="{_css(colour)}"{anchor}{style}', escape(text) or " ")
 
     def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
-        super().line(points, _light(colour), width, dashed)
+        if self.raster:
+            super().line(points, _light(colour), width, dashed)
         dashes = ' stroke-dasharray="4 3"' if dashed else ""
         style = f'fill="none" stroke="{_css(colour)}" stroke-width="{_n(width)}" stroke-linejoin="round"{dashes}'
         self._emit("polyline", f'points="{_points(points)}" {style}')
 
     def rise(self, start: Point, end: Point, colour: str, width: float = 1.0) -> None:
-        super().rise(start, end, _light(colour), width)
+        if self.raster:
+            super().rise(start, end, _light(colour), width)
         (x, y), (u, v), middle = start, end, (start[1] + end[1]) / 2
         path = f"M{_n(x)} {_n(y)}C{_n(x)} {_n(middle)} {_n(u)} {_n(middle)} {_n(u)} {_n(v)}"
         self._emit("path", f'd="{path}" fill="none" stroke="{_css(colour)}" stroke-width="{_n(width)}"')
 
     def tip(self, at: Point, direction: Point, colour: str, size: float = 4.0) -> None:
-        super().tip(at, direction, _light(colour), size)
+        if self.raster:
+            super().tip(at, direction, _light(colour), size)
         (x, y), (dx, dy) = at, direction
         back = (x - size * dx, y - size * dy)
         wing = (-dy * size * 0.55, dx * size * 0.55)
@@ -167,25 +178,27 @@ class Figure:
         label: what it shows, in a sentence, for those who do not see it.
         draw: draws it on a scene of that width and returns its height.
         widths: on a wide screen and on a phone, in CSS pixels.
+        canvas: what it is drawn on.
     """
 
     name: str
     label: str
     draw: Callable[[Scene, float], float]
     widths: tuple[float, float] = (940.0, 350.0)
+    canvas: type[Scene] = Scene
 
     def html(self) -> str:
         """Both widths, where they differ; the page shows the one that fits."""
         parts = []
         wide, narrow = self.widths
         for width, style in [(wide, "wide"), (narrow, "narrow")] if wide != narrow else [(wide, "")]:
-            scene = Scene()
+            scene = self.canvas()
             parts.append(scene.svg(width, self.draw(scene, width), self.label, style))
         return "".join(parts)
 
     def save(self, folder: Path) -> None:
         """Write `name`.png in the folder, as it is on a wide screen."""
-        scene = Scene()
+        scene = self.canvas(raster=True)
         width = self.widths[0]
         height = self.draw(scene, width)
         scene.save(folder / f"{self.name}.png", width, height)

@@ -11,14 +11,20 @@ from autobertc.search.report.figures_maps import Effect
 from autobertc.search.report.statistics import Estimate, mean, paired
 
 
-def interval(estimate: Estimate, signed: bool = False) -> str:
-    """A value with its interval: "0.81 [0.79, 0.83]"."""
+def interval(estimate: Estimate, signed: bool = False, places: int | None = None) -> str:
+    """A value with its interval: "0.81 [0.79, 0.83]"; by default with the decimals that the interval is worth."""
     sign = "+" if signed and estimate.value > 0 else ""
     if estimate.low is None or estimate.high is None:
         return sign + number(estimate.value)
-    places = decimals(estimate.high - estimate.low)
+    places = decimals(estimate.high - estimate.low) if places is None else places
     value, low, high = (fixed(each, places) for each in (estimate.value, estimate.low, estimate.high))
     return f"{sign}{value} [{low}, {high}]"
+
+
+def common_places(estimates: Sequence[Estimate]) -> int:
+    """The decimals that the widest interval is worth."""
+    widths = [each.high - each.low for each in estimates if each.high is not None and each.low is not None]
+    return decimals(max(widths, default=0.0))
 
 
 def capital(text: str) -> str:
@@ -43,12 +49,12 @@ def verdict(data: ReportData) -> tuple[str, str]:
         )
     rivals = [each for each in (find(stage, "random median", "random"), find(stage, "bert")) if each]
     found = [(each, paired(winner.scores, each.scores)) for each in rivals]
-    clauses = [_compare(each, difference) for each, difference in found if difference]
+    clauses = _compare([(each, difference) for each, difference in found if difference])
     basis = f"{plural(len(stage.seeds), 'seed')}, equal {stage.equal}, {stage.metric}"
     told = f"{capital(winner.name)} reaches {interval(mean(winner.scores))} ({basis}). "
     if not clauses:
         return "Trained from scratch", told + "There is nothing to compare it with."
-    return _headline(found), told + " ".join(clauses)
+    return _headline(found), told + clauses
 
 
 def _headline(found: Sequence[tuple[Contender, Estimate | None]]) -> str:
@@ -67,15 +73,27 @@ def _headline(found: Sequence[tuple[Contender, Estimate | None]]) -> str:
     return "No difference that stands out from the noise"
 
 
-def _compare(rival: Contender, difference: Estimate) -> str:
-    if difference.low is None or difference.high is None:
-        return f"Against {rival.name} the difference is {interval(difference, signed=True)} on one seed: no conclusion."
-    if not difference.excludes_zero:
-        return f"Against {rival.name} the difference is {interval(difference, signed=True)}, which may be none at all."
-    if difference.value > 0:
-        return f"That is {interval(difference)} more than {rival.name}."
-    less = Estimate(-difference.value, -difference.high, -difference.low)
-    return f"That is {interval(less)} less than {rival.name}."
+def _compare(found: Sequence[tuple[Contender, Estimate]]) -> str:
+    """The paired differences in words, clear ones first."""
+    more = [(each, difference) for each, difference in found if difference.excludes_zero and difference.value > 0]
+    less = [
+        (each, _negative(difference)) for each, difference in found if difference.excludes_zero and difference.value < 0
+    ]
+    rest = [(each, difference) for each, difference in found if not difference.excludes_zero]
+    clauses = []
+    for word, group in (("more", more), ("less", less)):
+        if group:
+            parts = [f"{interval(difference)} {word} than {each.name}" for each, difference in group]
+            clauses.append(f"That is {' and '.join(parts)}.")
+    for each, difference in rest:
+        why = "one seed, so no conclusion" if difference.low is None else "which may be none at all"
+        clauses.append(f"Against {each.name} the difference is {interval(difference, signed=True)}, {why}.")
+    return " ".join(clauses)
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    low, high = estimate.low, estimate.high
+    return Estimate(-estimate.value, None if high is None else -high, None if low is None else -low)
 
 
 def about_gate(gate: Gate | None) -> str:
@@ -107,7 +125,7 @@ def about_effect(found: Effect) -> str:
     told = f"Spearman's rank correlation {interval(found.rank)} over {count:,} children"
     if not found.rank.excludes_zero:
         return (
-            f"Whether priorities helped cannot be told: likelier draws gained neither clearly more nor less ({told})."
+            f"Whether priorities helped cannot be told: likelier draws gained neither more nor less for sure ({told})."
         )
     if found.rank.value > 0:
         return f"Priorities helped: children of likelier draws gained more over their parents ({told})."
