@@ -40,7 +40,7 @@ class Preset:
     tau: float | None
     contrast: float = 5.0
     standardise: bool = True
-    shrinkage: float = 5.0
+    shrinkage: float = 2.0
 
 
 PAPER = Preset("paper", alpha=0.01, tau=1.0, standardise=False)
