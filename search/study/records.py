@@ -20,7 +20,8 @@ class Trial:
     Attributes:
         number, round, slot: from 0; `slot` is its place in its round.
         genome: its `.abz` text.
-        origin, parents, edits, probabilities: as in the `Proposal`.
+        origin, parents, edits, probabilities, redraws, rejected: as in the `Proposal`.
+        key: of what it computes: equal keys, equal functions.
         state: "running" until its values are final. One whose evaluation is over while its round's anchor is not is
             running, and has a result.
         values: the objectives, higher better, less the round's anchor; empty unless complete.
@@ -38,6 +39,9 @@ class Trial:
     parents: tuple[int, ...] = ()
     edits: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
+    redraws: int = 0
+    rejected: int = 0
+    key: str = ""
     state: TrialState = "running"
     values: tuple[float, ...] = ()
     anchor: tuple[float, ...] = ()
@@ -73,10 +77,9 @@ class Round:
         trials: how many it had.
         anchor: the anchor's objectives, empty where there is none.
         rescored: the parents' objectives from this round's snapshot, less the anchor, by number.
-        winners: which trial's tensors were written back, and how many of them, by number.
+        winners: how many tensors were written back from each trial, by number.
         snapshot: the digest of the weights that the next round starts from; empty without sharing.
-        counts: draws thrown away, by reason, and duplicates, as the strategy counted them.
-        seconds: of wall-clock time, in proposing and in all.
+        seconds: of wall-clock time: "propose", "evaluate", "write back", of the driver that finished the round.
     """
 
     number: int
@@ -85,7 +88,6 @@ class Round:
     rescored: dict[int, tuple[float, ...]] = field(default_factory=dict)
     winners: dict[int, int] = field(default_factory=dict)
     snapshot: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 

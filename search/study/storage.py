@@ -37,6 +37,7 @@ class StudyStorage:
         self._id: int | None = None
         self._trials: dict[int, Trial] = {}
         self._ids: dict[int, int] = {}
+        self._records: dict[int, Record] = {}
         self._attributes: dict[str, Any] = {}
 
     # Opening
@@ -139,12 +140,19 @@ class StudyStorage:
         """Another thing kept with the study ("gate", "final:..."), None where there is none."""
         return self._attributes.get(key)
 
+    def read_attribute(self, key: str) -> Any:
+        """`attribute`, as it is in the database now."""
+        return self._call("get_study_user_attrs", self._id).get(key)
+
     def attributes(self, prefix: str) -> dict[str, Any]:
         """All that are kept under `prefix`, by the rest of their keys."""
         return {key[len(prefix) :]: value for key, value in self._attributes.items() if key.startswith(prefix)}
 
     def history(self, before: int | None = None) -> History:
-        """What a strategy may know: of the rounds before a number, or of all. Running trials are there without values."""
+        """What a strategy may know: of the rounds before a number, or of all.
+
+        Running trials are there without values. A finished trial's record is the same object each time.
+        """
         chosen = [trial for trial in self.trials() if before is None or trial.round < before]
         rescored: dict[int, tuple[float, ...]] = {}
         for each in self.rounds():
@@ -153,7 +161,12 @@ class StudyStorage:
         return History([self._record(trial) for trial in chosen], rescored)
 
     def _record(self, trial: Trial) -> Record:
-        return Record(trial.number, trial.round, trial.slot, self.genome(trial), trial.values, trial.parents)
+        record = self._records.get(trial.number)
+        if record is None or record.values != trial.values:
+            genome = self.genome(trial)
+            record = Record(trial.number, trial.round, trial.slot, genome, trial.values, trial.parents)
+            self._records[trial.number] = record
+        return record
 
     def genome(self, trial: Trial) -> Genome:
         """A trial's genome."""
@@ -220,7 +233,9 @@ class StudyStorage:
         self.set_attribute(f"session:{session.started:.3f}", plain(session))
 
 
-_PROPOSED = ("round", "slot", "genome", "origin", "parents", "edits", "probabilities")
+_PROPOSED = (
+    "round", "slot", "genome", "origin", "parents", "edits", "probabilities", "redraws", "rejected", "key",
+)  # fmt: skip
 
 
 def corrected(result: CandidateResult, anchor: tuple[float, ...]) -> tuple[float, ...]:

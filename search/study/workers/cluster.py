@@ -140,9 +140,7 @@ class RayTasks:
         return f"Ray at {self.settings.address}" if self.settings.address else "Ray on this machine"
 
 
-def _run(
-    task: Task, snapshot: bytes | None, evaluate: str, threads: int, limit: float
-) -> tuple[Answer, bytes | None]:
+def _run(task: Task, snapshot: bytes | None, evaluate: str, threads: int, limit: float) -> tuple[Answer, bytes | None]:
     """One candidate on a machine of the cluster: files are this machine's own, and gone afterwards."""
     worker = f"ray {os.uname().nodename} {os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="autobertc-") as folder:

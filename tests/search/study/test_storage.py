@@ -47,7 +47,7 @@ def filled(url: str) -> StudyStorage:
 def test_what_is_written_comes_back(tmp_path: Path, kind: str) -> None:
     url = f"{kind}:///{tmp_path / 'study.db'}"
     written = filled(url)
-    written.set_round(Round(0, 3, (0.25, 1.0), {0: (0.1, 0.2)}, {0: 12}, "abc", {"duplicates": 4}))
+    written.set_round(Round(0, 3, (0.25, 1.0), {0: (0.1, 0.2)}, {0: 12}, "abc", {"propose": 4.0}))
     written.set_session(Session(5.0, 6.0, "processes", 2))
     read = StudyStorage.load(url)
     assert read.trials() == written.trials()
@@ -97,7 +97,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     storage = filled(url)
     storage.set_attribute("autobertc", {**storage.meta, "format": 2})
-    with pytest.raises(StorageError, match="newer autobertc.*update autobertc"):
+    with pytest.raises(StorageError, match=r"newer autobertc.*update autobertc"):
         StudyStorage.load(url)
 
 
@@ -131,7 +131,7 @@ def test_a_locked_database_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(tries) == 3
     other.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr(database, "PATIENCE", 0.3)
-    with pytest.raises(StorageError, match="locked by another program.*resume"):
+    with pytest.raises(StorageError, match=r"locked by another program.*resume"):
         storage.set_attribute("gate", {"passed": False})
     other.close()
     assert StudyStorage.load(url).attribute("gate") == {"passed": True}
@@ -148,6 +148,6 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     event.listen(storage.database.engine, "connect", limit)
     storage.database.engine.dispose()
-    with pytest.raises(StorageError, match="no space left.*make room, then resume"):
+    with pytest.raises(StorageError, match=r"no space left.*make room, then resume"):
         storage.set_attribute("large", "x" * 100_000)
     assert len(StudyStorage.load(url).trials()) == 3
