@@ -99,11 +99,6 @@ class Planted:
         words = f"layer {layer + 1}: {OPERATIONS[old[position]]} becomes {OPERATIONS[new]} at position {position + 1}"
         return Edited(genome.with_layer(layer, chain), words)
 
-    def cross(self, first: Genome, second: Genome, rng: np.random.Generator) -> Genome:
-        take = rng.integers(2, size=self.layers)
-        pairs = zip(first.layers, second.layers, take, strict=True)
-        return Genome(tuple(two if second_one else one for one, two, second_one in pairs))
-
     def seen(self, genomes: Iterable[Genome]) -> SeenGenomes:
         return SeenGenomes(set(genomes))
 

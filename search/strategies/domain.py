@@ -5,8 +5,10 @@ The strategies search over any space that answers this: the genomes of a `Space`
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -45,12 +47,10 @@ class Draws:
             return legal[self.index(len(legal))]
         return self._by(self.priorities.kernel(layer, legal), legal)
 
-    def _by(self, probabilities: np.ndarray[tuple[int], np.dtype[np.float64]], legal: Sequence[int]) -> int:
-        # The inverse of the distribution function, which costs a tenth of Generator.choice. The last choice is
-        # also what rounding of the sum leaves over.
-        point = int(np.searchsorted(np.cumsum(probabilities), self.rng.random(), side="right"))
-        point = min(point, len(legal) - 1)
-        self.probabilities.append(float(probabilities[point]))
+    def _by(self, probabilities: Sequence[float], legal: Sequence[int]) -> int:
+        # What rounding leaves above the last sum is the last choice's.
+        point = min(bisect_right(list(accumulate(probabilities)), self.rng.random()), len(legal) - 1)
+        self.probabilities.append(probabilities[point])
         return legal[point]
 
 
@@ -99,10 +99,6 @@ class Domain(Protocol):
     def edit_program(self, genome: Genome, draws: Draws) -> Edited | None:
         """An intra-layer edit of one attention program. None where the draw came to nothing legal, or where there is
         no attention layer."""
-        ...
-
-    def cross(self, first: Genome, second: Genome, rng: np.random.Generator) -> Genome | None:
-        """Whole layers of two genomes, mixed."""
         ...
 
     def seen(self, genomes: Iterable[Genome]) -> Seen:

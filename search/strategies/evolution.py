@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autobertc.search.crossover import draw_crossover
 from autobertc.search.genome import Genome
 from autobertc.search.randomness import generator
 from autobertc.search.strategies.base import History, Proposal, Record
@@ -73,12 +74,12 @@ class Evolution(RandomSearch):
         self, parent: Record, parents: list[Record], draws: Draws
     ) -> tuple[Genome, tuple[int, ...], tuple[str, ...], str] | None:
         """Genome, numbers of its parents, edits in words, origin."""
-        mates = [record for record in dict.fromkeys(other.number for other in parents) if record != parent.number]
+        mates = {other.number: other for other in parents if other.number != parent.number}
         if mates and self.settings.crossover and draws.rng.random() < self.settings.crossover:
-            mate = mates[draws.index(len(mates))]
-            other = next(record for record in parents if record.number == mate)
-            genome = self.domain.cross(parent.genome, other.genome, draws.rng)
-            return genome and (genome, (parent.number, mate), (f"layers mixed with those of {mate}",), "crossover")
+            mate = list(mates.values())[draws.index(len(mates))]
+            mixed = draw_crossover(parent.genome, mate.genome, draws.rng)
+            genome = mixed and mixed.apply(parent.genome)
+            return genome and (genome, (parent.number, mate.number), (str(mixed),), "crossover")
         genome = parent.genome
         edits = []
         if self.settings.both or draws.rng.random() < 0.5 or not any(True for _ in genome.programs()):

@@ -103,10 +103,12 @@ def upper_bounds(means: Numbers, counts: Numbers, alpha: float) -> Numbers:
     return np.asarray(means + alpha * np.sqrt(2 * np.log(total) / np.maximum(counts, 1)))
 
 
-def softmax(bounds: Numbers, tau: float) -> Numbers:
-    """p [choices] of u / tau."""
-    weights = np.exp((bounds - bounds.max()) / tau)
-    return np.asarray(weights / weights.sum())
+def softmax(bounds: Sequence[float], tau: float) -> list[float]:
+    """p of u / tau. A search does this for every draw, over a dozen numbers: too few to be worth an array."""
+    highest = max(bounds)
+    weights = [math.exp((bound - highest) / tau) for bound in bounds]
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
 
 
 class Statistics:
@@ -192,15 +194,16 @@ class Priorities:
     counts: Numbers
     tau: float
 
-    def operation(self, layer: int, position: int, legal: Sequence[int]) -> Numbers:
+    def operation(self, layer: int, position: int, legal: Sequence[int]) -> list[float]:
         """p over the operations `legal` at a position, in their order."""
         return self._over(self.operations, layer, position, legal)
 
-    def kernel(self, layer: int, legal: Sequence[int]) -> Numbers:
+    def kernel(self, layer: int, legal: Sequence[int]) -> list[float]:
         """p over the kernel sizes `legal` in a layer."""
         return self._over(self.kernels, layer, 0, legal)
 
-    def _over(self, bounds: Numbers, layer: int, slot: int, legal: Sequence[int]) -> Numbers:
+    def _over(self, bounds: Numbers, layer: int, slot: int, legal: Sequence[int]) -> list[float]:
         if layer >= bounds.shape[0] or slot >= bounds.shape[1]:
-            return np.full(len(legal), 1 / len(legal))
-        return softmax(bounds[layer, slot, list(legal)], self.tau)
+            return [1 / len(legal)] * len(legal)
+        row = bounds[layer, slot].tolist()
+        return softmax([row[choice] for choice in legal], self.tau)
