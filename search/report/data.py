@@ -36,8 +36,8 @@ class Candidate:
         state: "failed" has its reason, "stopped" the rung that stopped it.
         layers: the kernel size of each layer, 0 for attention.
         genome: its `.abz` text; may be empty where only the numbers are known.
-        values: the objectives, higher better, as the search compares them (less the round's anchor, if there is one);
-            empty unless complete.
+        values: the objectives, higher better; the first less its round's anchor, if there is one. Empty unless
+            complete.
         scores: each task's score as measured.
         parents, edits, probabilities: as `Proposal` has them.
         started, finished: seconds since the search started; 0 where unknown.
@@ -72,8 +72,8 @@ class Contender:
         role: why it is there; "random" is the best random one, "random median" the one at the median of the random
             population.
         number: of its trial, if it has one.
-        scores: the score of each seed, in the order of the seeds, which all contenders share.
-        tasks: the same for each task.
+        scores: the score of each seed, in the order of the seeds, which all contenders share; None where it failed.
+        tasks: scores of each task, of the seeds that did not fail.
         steps: of training.
         training_flops: of the whole training of one seed; 0 where unknown.
         seconds: of one device, for each seed.
@@ -82,13 +82,18 @@ class Contender:
 
     name: str
     role: Role
-    scores: tuple[float, ...]
+    scores: tuple[float | None, ...]
     number: int | None = None
     tasks: dict[str, tuple[float, ...]] = field(default_factory=dict)
     steps: int = 0
     training_flops: float = 0.0
     seconds: tuple[float, ...] = ()
     parameters: int = 0
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """The scores of the seeds that did not fail."""
+        return tuple(score for score in self.scores if score is not None)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class PriorityMap:
         title: "all layers", "layer 3", "kernel sizes".
         rows: the names of operations or sizes.
         columns: positions or layers.
-        probabilities: [row][column], None where the choice was never legal; each column adds up to 1.
+        probabilities: [row][column], None where no candidate had the choice; each column adds up to 1.
         counts: [row][column], how many candidates had it there; empty where unknown.
     """
 
@@ -156,6 +161,7 @@ class Ledger:
         scratch_seconds: of a device, for one candidate trained from scratch as far as sharing takes it; None if not
             measured.
         scratch_note: where that number comes from.
+        again: seconds of a device spent on scoring parents and anchors again.
     """
 
     device: str = "CPU"
@@ -163,6 +169,7 @@ class Ledger:
     parts: dict[str, float] = field(default_factory=dict)
     scratch_seconds: float | None = None
     scratch_note: str = ""
+    again: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ ROLE_COLOURS = {"winner": "accent", "top": "accent", "random": "second", "random
 
 def forest(stage: LastStage) -> Figure:
     """Each contender's mean with its interval, and its seeds as faint dots."""
-    estimates = [mean(each.scores) for each in stage.contenders]
+    estimates = [mean(each.known) for each in stage.contenders]
     label = f"{stage.metric} of {len(stage.contenders)} contenders: " + "; ".join(
         f"{each.name} {number(estimate.value)}" for each, estimate in zip(stage.contenders, estimates, strict=True)
     )
@@ -22,7 +22,7 @@ def forest(stage: LastStage) -> Figure:
         wide = width > 500
         left, row = (210.0, 30.0) if wide else (10.0, 46.0)
         height = row * len(stage.contenders)
-        values = [score for each in stage.contenders for score in each.scores]
+        values = [score for each in stage.contenders for score in each.known]
         values += [end for each in estimates for end in (each.low, each.high) if end is not None]
         plot = Plot(scene, left, 12, width - left - 14, height, padded(values), (0, 1))
         marks = ticks(*plot.x_range, 6 if wide else 4)
@@ -43,7 +43,7 @@ def forest(stage: LastStage) -> Figure:
 
 def _interval(plot: Plot, contender: Contender, estimate: Estimate, y: float) -> None:
     scene, colour = plot.scene, ROLE_COLOURS.get(contender.role, "soft")
-    for score in contender.scores:
+    for score in contender.known:
         scene.disc((plot.x(score), y), 3, colour, opacity=0.35)
     if estimate.low is not None and estimate.high is not None:
         scene.line([(plot.x(estimate.low), y), (plot.x(estimate.high), y)], colour, 2)

@@ -83,7 +83,7 @@ def priority_map(priorities: PriorityMap, name: str, half: bool = False) -> Figu
         share = probability(row, column)
         what = f"{priorities.rows[row]}, {priorities.columns[column]}"
         seen = f", {priorities.counts[row][column]} candidates" if priorities.counts else ""
-        return f"{what}: " + ("never legal" if share is None else f"probability {100 * share:.1f}%{seen}")
+        return f"{what}: " + ("no candidate had it" if share is None else f"probability {100 * share:.1f}%{seen}")
 
     strengths = [[None if share is None else share / top for share in row] for row in priorities.probabilities]
     columns = [name.removeprefix("position ").removeprefix("layer ") for name in priorities.columns]

@@ -92,7 +92,7 @@ class Page:
 
     def _results(self) -> dict[str, Any]:
         stage = self.data.last_stage
-        shown = stage is not None and any(each.scores for each in stage.contenders)
+        shown = stage is not None and any(each.known for each in stage.contenders)
         return {
             "stage": self._last_stage(stage) if stage and shown else None,
             "fidelity": [self.place(each) for each in scatters(self.data.fidelity)],
@@ -101,7 +101,7 @@ class Page:
         }
 
     def _last_stage(self, stage: LastStage) -> dict[str, Any]:
-        scored = [each for each in stage.contenders if each.scores]
+        scored = [each for each in stage.contenders if each.known]
         stage = LastStage(stage.metric, stage.equal, stage.seeds, tuple(scored))
         base = sentences.find(stage, "random median", "random")
         tasks = list(dict.fromkeys(task for each in scored for task in each.tasks))
@@ -158,7 +158,7 @@ class Page:
 def _places(scored: list[Contender], base: Contender | None) -> tuple[int, int]:
     """Decimals for the column of scores and that of differences: what the widest interval of each is worth."""
     differences = [paired(each.scores, base.scores) for each in scored if base and each is not base]
-    columns = [mean(each.scores) for each in scored], [each for each in differences if each]
+    columns = [mean(each.known) for each in scored], [each for each in differences if each]
     return sentences.common_places(columns[0]), sentences.common_places(columns[1])
 
 
@@ -168,7 +168,7 @@ def _row(each: Contender, base: Contender | None, tasks: list[str], places: tupl
         "name": each.name,
         "winner": each.role == "winner",
         "colour": ROLE_COLOURS.get(each.role, "soft"),
-        "score": sentences.interval(mean(each.scores), places=places[0]),
+        "score": sentences.interval(mean(each.known), places=places[0]),
         "difference": sentences.interval(difference, signed=True, places=places[1]) if difference else "",
         "clear": difference is not None and difference.excludes_zero,
         "tasks": [number(mean(each.tasks[task]).value) if each.tasks.get(task) else "" for task in tasks],

@@ -41,7 +41,7 @@ def verdict(data: ReportData) -> tuple[str, str]:
     """The headline of the last stage, and what it rests on."""
     stage = data.last_stage
     winner = find(stage, "winner") if stage else None
-    if stage is None or winner is None or not winner.scores:
+    if stage is None or winner is None or not winner.known:
         return (
             "Not trained from scratch yet",
             "This run has no last stage, so nothing here says how good the winner is: scores of the search rank "
@@ -51,7 +51,7 @@ def verdict(data: ReportData) -> tuple[str, str]:
     found = [(each, paired(winner.scores, each.scores)) for each in rivals]
     clauses = _compare([(each, difference) for each, difference in found if difference])
     basis = f"{plural(len(stage.seeds), 'seed')}, equal {stage.equal}, {stage.metric}"
-    told = f"{capital(winner.name)} reaches {interval(mean(winner.scores))} ({basis}). "
+    told = f"{capital(winner.name)} reaches {interval(mean(winner.known))} ({basis}). "
     if not clauses:
         return "Trained from scratch", told + "There is nothing to compare it with."
     return _headline(found), told + clauses
@@ -150,8 +150,9 @@ def about_cost(data: ReportData) -> str:
 
 
 def spent_seconds(data: ReportData) -> float:
-    """Device seconds of all candidates, failed ones too."""
-    return sum(each.device_seconds for each in data.candidates)
+    """Device seconds of all candidates, failed ones too, and of parents and anchors scored again."""
+    again = data.ledger.again if data.ledger else 0.0
+    return sum(each.device_seconds for each in data.candidates) + again
 
 
 def without_sharing(ledger: Ledger | None, candidates: int) -> float | None:

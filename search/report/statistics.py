@@ -37,11 +37,12 @@ def mean(values: Sequence[float]) -> Estimate:
     return Estimate(middle, middle - half, middle + half)
 
 
-def paired(left: Sequence[float], right: Sequence[float]) -> Estimate | None:
-    """The mean difference left - right, seed by seed; None where the seeds do not match."""
-    if len(left) != len(right) or not left:
+def paired(left: Sequence[float | None], right: Sequence[float | None]) -> Estimate | None:
+    """The mean difference left - right, seed by seed, over the seeds that both have; None where there is none."""
+    if len(left) != len(right):
         return None
-    return mean([a - b for a, b in zip(left, right, strict=True)])
+    differences = [a - b for a, b in zip(left, right, strict=True) if a is not None and b is not None]
+    return mean(differences) if differences else None
 
 
 def kendall(x: Sequence[float], y: Sequence[float]) -> Estimate | None:

@@ -79,6 +79,7 @@ def test_winner_has_drawing_text_and_command(page: Path, data: ReportData) -> No
 def test_numbers_and_pictures_lie_beside_the_page(page: Path, data: ReportData) -> None:
     read = ReportData.from_json((page.parent / "report.json").read_text(encoding="utf-8"))
     assert read == data
+    assert data.winner and (page.parent / "winner.abz").read_text(encoding="utf-8") == data.winner.genome
     names = {path.stem for path in (page.parent / "figures").iterdir()}
     wanted = {"last-stage", "winner", "progress-candidates", "progress-time", "progress-cost", "pareto"}
     assert wanted | {"priorities-1", "priorities-effect", "layers-best", "fidelity-recall"} <= names
