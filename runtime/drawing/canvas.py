@@ -96,15 +96,26 @@ class Canvas:
     ) -> None:
         """A rectangle with round corners; `corner` is its upper left. `opacity` is of the whole, 1 if None."""
         style = f"round,pad=0,rounding_size={min(radius, *(side / 2 for side in size))}"
-        colours = {"facecolor": fill, "edgecolor": edge or "none"}
-        self._artists.append(FancyBboxPatch(corner, *size, boxstyle=style, **colours, linewidth=line, alpha=opacity))
+        self._artists.append(
+            FancyBboxPatch(
+                corner,
+                *size,
+                boxstyle=style,
+                facecolor=fill,
+                edgecolor=edge or "none",
+                linewidth=line,
+                alpha=opacity,
+            )
+        )
 
     def disc(
         self, middle: Point, radius: float, fill: str, edge: str | None = None, opacity: float | None = None
     ) -> None:
         """A filled circle; with an `edge`, a line of one point around it."""
-        colours = {"facecolor": fill, "edgecolor": edge or "none"}
-        self._artists.append(Circle(middle, radius, **colours, linewidth=1 if edge else 0, alpha=opacity))
+        width = 1 if edge else 0
+        self._artists.append(
+            Circle(middle, radius, facecolor=fill, edgecolor=edge or "none", linewidth=width, alpha=opacity)
+        )
 
     def area(self, points: Sequence[Point], fill: str, opacity: float | None = None) -> None:
         """A filled polygon."""
@@ -133,7 +144,8 @@ class Canvas:
             horizontalalignment=align,
             verticalalignment="baseline",
             parse_math=False,
-            **({"rotation": 90, "rotation_mode": "anchor"} if turned else {}),
+            rotation=90 if turned else None,
+            rotation_mode="anchor" if turned else None,
         )
         self._artists.append(artist)
 
