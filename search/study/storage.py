@@ -49,7 +49,7 @@ class StudyStorage:
         storage._find()
         if storage._id is None or _META not in storage._attributes:
             raise StorageError(f"there is no study {name!r} in {url}")
-        storage._check_format()
+        storage.check_format()
         return storage
 
     def exists(self) -> bool:
@@ -71,7 +71,8 @@ class StudyStorage:
         self._call("set_study_system_attr", self._id, names, list(objectives))
         self.set_attribute(_META, {"format": FORMAT, "objectives": list(objectives), **meta})
 
-    def _check_format(self) -> None:
+    def check_format(self) -> None:
+        """Raise `StorageError` where a newer version wrote the study."""
         found = self.meta.get("format", 0)
         if found > FORMAT:
             raise StorageError(

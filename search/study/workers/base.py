@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -147,7 +148,7 @@ def is_spoilt(reason: str) -> bool:
 
 
 def set_threads(count: int) -> None:
-    """Computation in this many threads, from here on."""
-    import torch
-
-    torch.set_num_threads(count)
+    """Computation in this many threads, from here on, where the evaluation computes with torch."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(count)
