@@ -20,7 +20,7 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    if size >= 1e15 or size < 1e-4:
+    if size >= 1e15 or size < 1e-5:
         text = f"{value:.{digits - 1}e}"
     else:
         places = max(0, digits - 1 - math.floor(math.log10(size)))

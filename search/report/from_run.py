@@ -50,6 +50,7 @@ class Setting:
         sharing: whether candidates started from shared weights.
         device: "CPU", or the name of a GPU with "GPU" behind it.
         threads: of a worker: how many cores a second of its time takes. 1 for a GPU.
+        steps: that a candidate is trained; 0 where unknown.
         configuration: as TOML.
         facts: further lines.
         command: that trains the winner, whose file lies beside the page as winner.abz.
@@ -62,6 +63,7 @@ class Setting:
     sharing: bool = False
     device: str = "CPU"
     threads: int = 1
+    steps: int = 0
     configuration: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     command: str = COMMAND
@@ -87,7 +89,7 @@ def report_data(storage: StudyStorage, setting: Setting, strategy: Strategy | No
     winner, gate = _winner(storage, finals), storage.attribute("gate")
     return ReportData(
         name=storage.name,
-        objectives=tuple(_OBJECTIVES.get(name, Objective(setting.score)) for name in storage.objectives),
+        objectives=_objectives(storage, setting, trials),
         candidates=tuple(_candidate(storage, trial, clock, setting) for trial in trials),
         state="finished" if storage.attribute("finished") else "not finished",
         strategy=setting.strategy,
@@ -108,6 +110,11 @@ def report_data(storage: StudyStorage, setting: Setting, strategy: Strategy | No
         configuration=setting.configuration,
         facts={**setting.facts, **_facts(storage, sessions)},
     )
+
+
+def _objectives(storage: StudyStorage, setting: Setting, trials: Sequence[Trial]) -> tuple[Objective, ...]:
+    over = f"{setting.score} over the anchor" if any(trial.anchor for trial in trials) else setting.score
+    return tuple(_OBJECTIVES.get(name, Objective(over)) for name in storage.objectives)
 
 
 def _finals(storage: StudyStorage) -> _Finals | None:
@@ -209,18 +216,23 @@ def _ledger(storage: StudyStorage, trials: Sequence[Trial], setting: Setting, fi
     for result in [*(trial.result for trial in trials), *(each.result for each in again)]:
         for name, seconds in result.timings.items() if result else ():
             parts[name] += seconds * setting.threads  # type: ignore[assignment]
-    results = [result for own in finals.results for result in own] if finals else []
-    scratch = [sum(result.timings.values()) * setting.threads for result in results]
-    scratch = [seconds for seconds in scratch if seconds]
-    note = f"each candidate at the mean cost of the last stage's {len(scratch)} trainings from scratch."
-    return Ledger(
-        setting.device,
-        setting.sharing,
-        dict(parts),
-        sum(scratch) / len(scratch) if scratch and setting.sharing else None,
-        note if scratch else "",
-        sum(_seconds(each.result, each.finished - each.started) for each in again) * setting.threads,
-    )
+    scratch, note = _scratch(finals, setting) if finals and setting.sharing else (None, "")
+    rescored = sum(_seconds(each.result, each.finished - each.started) for each in again) * setting.threads
+    return Ledger(setting.device, setting.sharing, dict(parts), scratch, note, rescored)
+
+
+def _scratch(finals: _Finals, setting: Setting) -> tuple[float | None, str]:
+    """What a candidate would cost from scratch, and where that comes from: the last stage, if it trained longer than
+    candidates are trained. As many steps without inherited weights do not lead as far."""
+    costs = [sum(result.timings.values()) * setting.threads for own in finals.results for result in own]
+    costs = [seconds for seconds in costs if seconds]
+    if not costs:
+        return None, ""
+    steps = min(each["steps"] for each in finals.standings)
+    if steps < 1.5 * setting.steps:
+        return None, f"not made: the last stage's {steps:,} steps are hardly more than a candidate's {setting.steps:,}."
+    note = f"each candidate at the mean cost of the last stage's {len(costs)} trainings from scratch."
+    return sum(costs) / len(costs), note
 
 
 def _last_stage(finals: _Finals, setting: Setting) -> LastStage:
@@ -239,7 +251,7 @@ def _contender(
     role: Role = _ROLES.get(label, "other") if number is None or label in _ROLES else "top"
     name = _NAMES.get(label, f"candidate {number}" if number is not None else label)
     if place == 0 and role == "top":
-        role, name = "winner", f"the winner, {number}"
+        role, name = "winner", f"the winner ({number})"
     whole = [result for result in results if result.state == "complete"]
     names = list(dict.fromkeys(task for result in whole for task in result.scores))
     return Contender(

@@ -50,6 +50,7 @@ def setting_of(storage: StudyStorage, configuration: Configuration, command: str
         configuration.sharing,
         f"{device.removeprefix('cuda ')} GPU" if graphics else "CPU",
         1 if graphics else threads,
+        evaluation.steps,
         configuration.text(),
         _facts(meta, configuration, threads),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from search_fakes import LAYERS, SIZES, driver, plan
 
+from autobertc.dsl.errors import UserError
+from autobertc.search.configuration import load_configuration
 from autobertc.search.evaluation.gate import judge_gate
 from autobertc.search.evaluation.job import CandidateResult
 from autobertc.search.genome import Genome
@@ -14,6 +17,7 @@ from autobertc.search.report.data import ReportData
 from autobertc.search.report.from_run import Setting, report_data
 from autobertc.search.report.page import Page
 from autobertc.search.report.priority_maps import priority_maps
+from autobertc.search.report.runs import read_run
 from autobertc.search.report.statistics import paired
 from autobertc.search.space import Space
 from autobertc.search.strategies.genome_space import GenomeSpace
@@ -21,12 +25,13 @@ from autobertc.search.strategies.op_nas import OpNas
 from autobertc.search.strategies.priorities import CALIBRATED, Statistics
 from autobertc.search.strategies.random_search import Settings
 from autobertc.search.strategies.selection import best, current_values
+from autobertc.search.study.assembly import begin_run, locate
 from autobertc.search.study.driver import Driver
 from autobertc.search.study.records import Session, plain
 from autobertc.search.study.storage import StudyStorage
 from autobertc.search.study.workers.base import WorkerSettings
 
-SETTING = Setting("OP-NAS", "tiny", "a sum", "accuracy", True, "CPU", 2, "[study]\n", {"seed": "3"})
+SETTING = Setting("OP-NAS", "tiny", "a sum", "accuracy", True, "CPU", 2, 50, "[study]\n", {"seed": "3"})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_candidates_are_the_trials(search: Driver) -> None:
         if each.state == "complete":
             # Two threads for four seconds.
             assert each.device_seconds == 8
-    assert data.objectives[0].name == "accuracy"
+    assert data.objectives[0].name == "accuracy over the anchor"
     assert data.proposed == 20 + data.duplicates + sum(data.rejections.values())
     assert data.winner and data.winner.number == best(current_values(search.storage.history()), 1)[0].number
     assert data.ledger and data.ledger.parts["score"] > 2 * sum(each.state == "complete" for each in data.candidates)
@@ -119,6 +124,8 @@ def test_last_stage_and_fidelity(search: Driver) -> None:
     assert contenders[0].tasks == {"recall": (0.45, 0.4)}
     assert contenders[0].seconds == (60, 60) and contenders[0].steps == 101
     assert data.ledger.scratch_seconds == 60
+    short = report_data(search.storage, replace(SETTING, steps=90)).ledger
+    assert short and short.scratch_seconds is None and "hardly more" in short.scratch_note
     assert [(each.task, len(each.points)) for each in data.fidelity] == [("all together", 4), ("recall", 4)]
     name, score, full = data.fidelity[0].points[0]
     assert (name, full) == (f"candidate {data.winner.number}", pytest.approx(0.85))
@@ -169,3 +176,16 @@ def test_a_study_without_results(tmp_path: Path) -> None:
     data = report_data(driver(tmp_path).storage, SETTING)
     assert data.candidates == () and data.winner is None and data.state == "not finished"
     assert "No winner" in Page(data).html()
+
+
+def test_the_report_of_a_folder(tmp_path: Path) -> None:
+    """As the command makes it."""
+    with pytest.raises(UserError, match=r"no search\.toml"):
+        read_run(tmp_path)
+    configuration = load_configuration(preset="tiny")
+    begin_run(tmp_path / "run", configuration)
+    StudyStorage(*locate(tmp_path / "run", configuration)).create({"device": "cuda H100", "threads": 4}, ["score"])
+    data = read_run(tmp_path / "run", "train it")
+    assert data.strategy == "OP-NAS with shared weights" and data.proxy == "mechanistic tasks"
+    assert data.ledger and data.ledger.device == "H100 GPU" and data.ledger.sharing
+    assert data.facts["priorities"] == "calibrated" and "layers = 3" in data.configuration
