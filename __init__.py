@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from autobertc import search
     from autobertc.dsl import AbzError, load, parse
     from autobertc.runtime.attention import compile_attention
     from autobertc.runtime.build import build
     from autobertc.runtime.emission import emit
 
-__all__ = ["AbzError", "build", "compile_attention", "emit", "load", "parse"]
+__all__ = ["AbzError", "build", "compile_attention", "emit", "load", "parse", "search"]
 
 _HOMES = {
     "AbzError": "autobertc.dsl",
@@ -38,6 +39,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("autobertc")
+    if name == "search":
+        return import_module("autobertc.search")
     if name not in _HOMES:
         raise AttributeError(f"module 'autobertc' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

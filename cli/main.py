@@ -10,6 +10,7 @@ from autobertc.cli import (  # noqa: F401 (they add their commands to the app)
     analysis_commands,
     program_commands,
     reproduction_commands,
+    search_commands,
     training_commands,
 )
 from autobertc.cli.app import app

@@ -19,6 +19,8 @@ class Proposal:
         edits: what was done to the parent, one line each, in order.
         probabilities: of the draws that priorities made, for a report to tell whether they helped.
         origin: "random", "child", "crossover" or "named".
+        redraws: how many duplicates were drawn before it.
+        rejected: how many illegal edits were drawn before it.
     """
 
     genome: Genome
@@ -26,6 +28,8 @@ class Proposal:
     edits: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     origin: str = "random"
+    redraws: int = 0
+    rejected: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,5 +82,8 @@ class Strategy(Protocol):
     what it would have proposed."""
 
     def propose(self, history: History, round: int, count: int) -> list[Proposal]:
-        """`count` candidates for the round, no two the same function, none a duplicate of a record."""
+        """`count` candidates for the round, no two the same function, none a duplicate of a record.
+
+        Fewer where draw after draw gave nothing new: the space is all but exhausted.
+        """
         ...

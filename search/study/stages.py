@@ -1,0 +1,163 @@
+"""What comes before the rounds and after them: the signal gate, and the last stage from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median_low
+from typing import Any
+
+from autobertc.dsl.errors import UserError
+from autobertc.search.evaluation.gate import GateVerdict, gate_jobs, judge_gate
+from autobertc.search.evaluation.job import CandidateJob, CandidateResult
+from autobertc.search.evaluation.last_stage import Finalist, LastStage, final_jobs, judge_last_stage
+from autobertc.search.evaluation.settings import EvaluationSettings
+from autobertc.search.strategies.selection import best, current_values
+from autobertc.search.study.driver import Watcher
+from autobertc.search.study.records import Trial, plain, result_from
+from autobertc.search.study.storage import StudyStorage
+from autobertc.search.study.workers.base import Task, Workers
+
+GATE, FINAL = "gate", "last stage"
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+def run_jobs(
+    storage: StudyStorage, workers: Workers, name: str, jobs: Sequence[CandidateJob], watcher: Watcher
+) -> list[CandidateResult]:
+    """Evaluate jobs, in their order; results are kept as they come, and those kept before are not made again.
+
+    Raises `UserError` where the machine is at fault.
+    """
+    kept = storage.attributes(f"{name}:")
+    results = {int(key): result_from(data) for key, data in kept.items() if key.isdecimal() and data}
+    waiting = {f"{name}:{index}": index for index in range(len(jobs)) if index not in results}
+    for key, index in waiting.items():
+        workers.submit(Task(key, jobs[index]))
+    while waiting:
+        for answer in workers.wait(1.0):
+            index = waiting.pop(answer.key)
+            if answer.trouble:
+                raise UserError(f"the search stops: {answer.trouble}. Nothing is lost: make room, then resume")
+            data = {"started": answer.started, "finished": answer.finished, "worker": answer.worker}
+            storage.set_attribute(answer.key, {**plain(answer.result), **data})
+            results[index] = answer.result
+        watcher.tick()
+    return [results[index] for index in range(len(jobs))]
+
+
+def run_gate(
+    storage: StudyStorage,
+    workers: Workers,
+    genomes: Sequence[str],
+    seeds: int,
+    settings: EvaluationSettings,
+    seed: int,
+    snapshot: str | None,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """The gate's verdict as JSON has it, kept as the study's attribute `gate`."""
+    known = storage.attribute(GATE)
+    if known is not None:
+        return dict(known)
+    jobs = gate_jobs(genomes, seeds, settings, seed, snapshot)
+    verdict: GateVerdict = judge_gate(run_jobs(storage, workers, GATE, jobs, watcher), seeds)
+    storage.set_attribute(GATE, _without_nan(verdict.to_dict()))
+    return dict(storage.attribute(GATE))
+
+
+def finalists(storage: StudyStorage, top: int, random: bool, named: Sequence[tuple[str, str]]) -> list[Finalist]:
+    """Who takes part in the last stage: the best, the best and the median random candidate, named architectures.
+
+    A random candidate that is among the best is there once. `named` are (name, `.abz` text).
+    """
+    history = storage.history()
+    ordered = best(current_values(history), len(history.records))
+    chosen = [
+        Finalist(_place(place), _text(storage, record.number), record.number)
+        for place, record in enumerate(ordered[:top])
+    ]
+    if random:
+        found = [record for record in ordered if storage.trial(record.number).origin == "random"]
+        values = {record.number: record.score for record in found}
+        if found:
+            middle = median_low(values.values())
+            median = next(record.number for record in found if values[record.number] == middle)
+            for label, number in (("best random", found[0].number), ("random median", median)):
+                if number not in [each.number for each in chosen]:
+                    chosen.append(Finalist(label, _text(storage, number), number))
+    return chosen + [Finalist(name, text) for name, text in named]
+
+
+def _place(place: int) -> str:
+    return _ORDINALS[place] if place < len(_ORDINALS) else f"number {place + 1}"
+
+
+def _text(storage: StudyStorage, number: int) -> str:
+    return storage.trial(number).genome
+
+
+def run_last_stage(
+    storage: StudyStorage,
+    workers: Workers,
+    chosen: Sequence[Finalist],
+    seeds: int,
+    settings: EvaluationSettings,
+    seed: int,
+    steps: int | None,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """The last stage as JSON has it, kept as the study's attribute `last stage`; its winner first.
+
+    The winner is the one of the search's best that does best from scratch.
+    """
+    members = [[each.label, each.number, each.genome] for each in chosen]
+    if storage.attribute(f"{FINAL}:members") != members:
+        # Another search result, after a larger budget: other finalists, and another last stage.
+        for key in storage.attributes(f"{FINAL}:"):
+            storage.set_attribute(f"{FINAL}:{key}", None)
+        storage.set_attribute(FINAL, None)
+        storage.set_attribute(f"{FINAL}:members", members)
+    known = storage.attribute(FINAL)
+    if known is not None:
+        return dict(known)
+    jobs = final_jobs(chosen, seeds, settings, seed, steps)
+    results = run_jobs(storage, workers, FINAL, jobs, watcher)
+    stage = judge(chosen, seeds, jobs, results)
+    storage.set_attribute(FINAL, _without_nan(stage.to_dict()))
+    return dict(storage.attribute(FINAL))
+
+
+def judge(
+    chosen: Sequence[Finalist], seeds: int, jobs: Sequence[CandidateJob], results: Sequence[CandidateResult]
+) -> LastStage:
+    """Standings, the winner first, and the winner less every other."""
+    standings = judge_last_stage(chosen, seeds, jobs, results).standings
+    searched = [place for place, each in enumerate(chosen) if each.label == _place(place)]
+    means = {place: standings[place].mean for place in searched if standings[place].mean == standings[place].mean}
+    first = min(means, key=lambda place: (-means[place], place), default=0)
+    order = [first, *(place for place in range(len(chosen)) if place != first)]
+    parts = [slice(place * seeds, (place + 1) * seeds) for place in order]
+    return judge_last_stage(
+        [chosen[place] for place in order],
+        seeds,
+        [job for part in parts for job in jobs[part]],
+        [result for part in parts for result in results[part]],
+    )
+
+
+def winner(storage: StudyStorage) -> Trial | None:
+    """The best candidate: of the last stage, or before it of the search. None where nothing was evaluated."""
+    stage = storage.attribute(FINAL)
+    if stage is not None and stage["standings"][0]["number"] is not None:
+        return storage.trial(stage["standings"][0]["number"])
+    found = best(current_values(storage.history()), 1)
+    return storage.trial(found[0].number) if found else None
+
+
+def _without_nan(value: Any) -> Any:
+    """Numbers that are not finite as None: databases refuse them in JSON."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and value != value else value
