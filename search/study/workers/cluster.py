@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import tempfile
 import threading
 import time
@@ -50,9 +52,12 @@ class RayTasks:
         if not ray.is_initialized():
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
             if self.settings.address:
+                _knock(self.settings.address)
                 options["address"] = self.settings.address
             else:
-                options["include_dashboard"] = False
+                # Workers of this machine find modules where this process does.
+                path = os.pathsep.join(entry for entry in sys.path if entry)
+                options |= {"include_dashboard": False, "runtime_env": {"env_vars": {"PYTHONPATH": path}}}
             try:
                 ray.init(**options)
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -138,6 +143,17 @@ class RayTasks:
 
     def describe(self) -> str:
         return f"Ray at {self.settings.address}" if self.settings.address else "Ray on this machine"
+
+
+def _knock(address: str) -> None:
+    """See that something answers at "ray://host:port", which Ray itself tries for minutes. Raises `UserError`."""
+    host, _, port = address.removeprefix("ray://").partition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UserError(f"no Ray cluster at {address}: {error.strerror or error}") from error
 
 
 def _run(task: Task, snapshot: bytes | None, evaluate: str, threads: int, limit: float) -> tuple[Answer, bytes | None]:

@@ -174,7 +174,8 @@ def test_ray(tmp_path: Path) -> None:
     once = tmp_path / "once"
     bad = {"3": "kill", "6": "hang"}
     settings = {"misbehave": bad, "once": str(once), "note": str(tmp_path / "pids")}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
     try:
         there = driver(tmp_path / "ray", plan(settings=settings), WorkerSettings("ray", EVALUATE, limit=20))
         there.run()
