@@ -73,7 +73,9 @@ def measure(space: Space, children: int, seed: int) -> Measured:
                 draw = draw_between if between else draw_within
                 child = draw(space, parent, rng, rejected=found.rejected)
                 drawn = clock()
-                found.seconds["draw an edit between layers" if between else "draw an edit of a program"] += drawn - start
+                found.seconds["draw an edit between layers" if between else "draw an edit of a program"] += (
+                    drawn - start
+                )
                 if child is None:
                     continue
                 assert space.legal_genome(child.genome) is None

@@ -70,7 +70,7 @@ def _arrangements(used: tuple[str, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Probes:
-    """The inputs of programs that use the same ones, `[orders, N, D]` for each shape, and the values computed so far."""
+    """The inputs of programs that use the same ones, `[orders, N, D]` for each shape, and values computed so far."""
 
     inputs: tuple[dict[str, Array], ...]
     values: dict[Node, Signature]

@@ -14,7 +14,7 @@ from autobertc.dsl.graph import Node, Program, post_order
 from autobertc.dsl.ops import INPUTS, lookup, primitives
 from autobertc.dsl.ops.base import Primitive
 from autobertc.dsl.types import ND, NN
-from autobertc.search.counting import State, Tables
+from autobertc.search.counting import State, Tables, tables
 from autobertc.search.genome import Genome
 from autobertc.search.space_check import check, read, written
 from autobertc.search.space_size import SpaceSize, measure
@@ -94,7 +94,7 @@ class Space:
     def tables(self) -> Tables:
         """Counts of the typed expressions over these operations and inputs."""
         # Below the limit only products of maps that the compiler takes apart are legal: few, and well worth having.
-        return Tables(self.primitives, self.inputs)
+        return tables(self.primitives, self.inputs)
 
     @cached_property
     def settled(self) -> dict[int, Fixed]:

@@ -77,7 +77,7 @@ def _is_defined(node: Node) -> bool:
 def _only_meets_features(node: Node, users: dict[Node, list[Node]], sums: bool) -> bool:
     """Whether all that is done with a product of maps, or, with `sums`, with sums of it, is to multiply it by [N,D]
     values, so that another order of products never makes it."""
-    if not isinstance(node.op, MatMul):
+    if not (isinstance(node.op, MatMul) or _is_defined(node)):
         return False
     linear = Factor | Transpose | Add if sums else Factor | Transpose
     stack = [node]
