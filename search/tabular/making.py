@@ -132,7 +132,7 @@ def _begun(partial: Path, recipe: Recipe) -> tuple[Header, dict[Choices, Row]]:
 
 def _same(read: Recipe, given: Recipe) -> bool:
     """Whether they are one as JSON has them."""
-    return read.to_dict() == json.loads(json.dumps(given.to_dict()))
+    return bool(read.to_dict() == json.loads(json.dumps(given.to_dict())))
 
 
 def _task(header: Header, number: int, layers: Choices, snapshot: Path | None) -> Task:
@@ -188,7 +188,7 @@ def run_task(task: Task, evaluate: str) -> Row:
     found: list[tuple[float, ...]] = []
     flops = 0
     for jobs in (task.jobs, task.shared_jobs):
-        scores = []
+        values = []
         for job in jobs:
             try:
                 result = function(job)
@@ -198,7 +198,8 @@ def run_task(task: Task, evaluate: str) -> Row:
                 return Row(task.layers, reason=f"{type(error).__name__}: {error}"[:200])
             if result.state != "complete":
                 return Row(task.layers, flops=result.flops, reason=result.reason or result.state)
-            scores.append(result.values[0])
+            values.append(result.values[0])
             flops = flops or result.flops
-        found.append(tuple(scores))
-    return Row(task.layers, *found, flops=flops)
+        found.append(tuple(values))
+    scores, shared = found
+    return Row(task.layers, scores, shared, flops)

@@ -127,7 +127,7 @@ class Table:
     @cached_property
     def closed(self) -> bool:
         """Whether every combination of layers is in it."""
-        return len(self.rows) == len(self.header.choices) ** len(self.rows[0].layers)
+        return len(self.rows) == int(len(self.header.choices) ** len(self.rows[0].layers))
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises `OutputError`."""

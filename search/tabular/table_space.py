@@ -127,7 +127,9 @@ class TableSpace:
     def _edited(self, layers: Choices, place: int, new: int, kind: str) -> Edited | None:
         edited = (*layers[:place], new, *layers[place + 1 :])
         genome = self._by_layers.get(edited)
-        return genome and Edited(genome, f"layer {place + 1}: {kind}: {self._text(layers[place])} -> {self._text(new)}")
+        if genome is None:
+            return None
+        return Edited(genome, f"layer {place + 1}: {kind}: {self._text(layers[place])} -> {self._text(new)}")
 
     def _text(self, choice: int) -> str:
         layer = self.choices[choice]

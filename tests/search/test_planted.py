@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from autobertc.search.planted import OPERATIONS, Planted, candidates_needed
 from autobertc.search.randomness import generator
@@ -13,7 +14,7 @@ from autobertc.search.strategies.registry import strategy
 def test_plant_and_score() -> None:
     problem = Planted(1)
     assert len(set(problem.plant)) == 1 and len(set(Planted(1, same=False).plant)) == 4
-    assert problem.enough == 19.2
+    assert problem.enough == pytest.approx(19.2)
     genome = problem.random(generator(1))
     right = problem.right(genome)
     assert right == sum(
@@ -44,16 +45,16 @@ def test_an_edit_exchanges_one_operation_evenly() -> None:
 
 
 def test_priorities_need_fewer_candidates() -> None:
-    # Ten of the benchmark's fifty seeds, which the paired median's interval there leaves no doubt about.
+    # Of the benchmark's problem half the positions, so that it is quick; the benchmark has fifty seeds of the whole.
     differences = []
-    for seed in range(6):
-        problem = Planted(seed)
+    for seed in range(8):
+        problem = Planted(seed, positions=3)
         plain, by_priority = (
-            candidates_needed(problem, strategy(name, problem, seed=seed), 2000) or 2000
+            candidates_needed(problem, strategy(name, problem, seed=seed), 1000) or 1000
             for name in ("evolution", "op-nas")
         )
         differences.append(by_priority - plain)
-    assert np.median(differences) < -50
+    assert np.median(differences) < -20
 
 
 def test_a_limit_is_kept() -> None:

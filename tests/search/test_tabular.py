@@ -29,9 +29,9 @@ SPACE = {
     "inputs": ["Q", "K", "V"],
     "length": [2, 5],
     "layers": 2,
-    "kernels": [3, 5, 65],
+    "kernels": [5, 65],
 }
-RECIPE = Recipe(SPACE, programs=8, sizes={"hidden": 8, "heads": 2, "vocab": 11})
+RECIPE = Recipe(SPACE, programs=5, sizes={"hidden": 8, "heads": 2, "vocab": 11})
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 def test_programs_are_connected_by_moves_that_are_edits(table: Table) -> None:
     header = table.header
-    assert len(header.programs) == 8 and header.programs[0].startswith("att: matmul(softmax(scale(matmul(Q")
+    assert len(header.programs) == 5 and header.programs[0].startswith("att: matmul(softmax(scale(matmul(Q")
     assert components([list(own) for own in header.moves]) == 1
     replaced = [
         (header.choices[number].program, move, header.choices[move.target].program)  # type: ignore[union-attr]
@@ -72,9 +72,9 @@ def test_programs_are_connected_by_moves_that_are_edits(table: Table) -> None:
 
 
 def test_a_table_is_closed_and_whole(table: Table) -> None:
-    assert len(table.rows) == 11**2 and table.closed
+    assert len(table.rows) == 7**2 and table.closed
     failed = [row for row in table.rows if row.reason]
-    assert [row.layers for row in failed] == [(10, 10)] and failed[0].scores == ()
+    assert [row.layers for row in failed] == [(6, 6)] and failed[0].scores == ()
     scored = table.rows[0]
     assert len(scored.scores) == len(scored.shared) == 2 and scored.scores[0] != scored.scores[1]
 
@@ -85,14 +85,14 @@ def test_a_stopped_table_is_finished_to_the_same(table: Table, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         make_table(RECIPE, path, "fake_evaluate:stopping")
     partial = path.with_name("stopped.jsonl.partial")
-    assert not path.exists() and len(partial.read_text().splitlines()) == 25  # the header, 24 genomes of two seeds
+    assert not path.exists() and len(partial.read_text().splitlines()) == 10  # the header, 9 genomes of two seeds
     torn = partial.read_text()[:-20]
     partial.write_text(torn)
     with pytest.raises(TableError, match="begun with another recipe"):
         make_table(replace(RECIPE, seed=1), path, "fake_evaluate:evaluate")
     counts: list[int] = []
     made = make_table(RECIPE, path, "fake_evaluate:evaluate", progress=lambda done, total: counts.append(done))
-    assert counts[0] == 24 and counts[-1] == 121
+    assert counts[0] == 9 and counts[-1] == 49
     assert made == whole and not partial.exists()
     assert path.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert make_table(RECIPE, path, "fake_evaluate:raising") == whole  # nothing is left to do
@@ -101,10 +101,10 @@ def test_a_stopped_table_is_finished_to_the_same(table: Table, tmp_path: Path) -
 
 
 def test_processes_make_the_same_table(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, programs=3, genomes=12)
+    recipe = replace(RECIPE, programs=2, genomes=8)
     alone = make_table(recipe, tmp_path / "alone.jsonl", "fake_evaluate:evaluate")
     shared_out = make_table(recipe, tmp_path / "out.jsonl", "fake_evaluate:evaluate", workers=2)
-    assert alone == shared_out and len(alone.rows) == 12 and not alone.closed
+    assert alone == shared_out and len(alone.rows) == 8 and not alone.closed
 
 
 def test_what_raises_has_its_reason(tmp_path: Path) -> None:
@@ -116,14 +116,14 @@ def test_what_raises_has_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_sample_has_parents_and_children() -> None:
-    header = make_header(replace(RECIPE, genomes=60))
+    header = make_header(replace(RECIPE, genomes=30))
     listed = [layers for _, layers in genomes(header)]
-    assert len(set(listed)) == 60 and listed == [layers for _, layers in genomes(header)]
+    assert len(set(listed)) == 30 and listed == [layers for _, layers in genomes(header)]
     near = [
         any(sum(a != b for a, b in zip(one, other, strict=True)) == 1 for other in listed[:index])
         for index, one in enumerate(listed)
     ]
-    assert sum(near) > 40
+    assert sum(near) > 20
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_sample_has_parents_and_children() -> None:
         (lambda lines: [], "not the header"),
         (lambda lines: [lines[0].replace('"version": 1', '"version": 2'), *lines[1:]], "version 2"),
         (lambda lines: lines[:-1], "finish it"),
-        (lambda lines: [*lines, lines[-1]], "line 123: .* twice"),
+        (lambda lines: [*lines, lines[-1]], "line 51: .* twice"),
         (lambda lines: [lines[0], "{", *lines[2:]], "line 2"),
         (lambda lines: [lines[0], '{"layers": [0, 99], "scores": [1, 2]}', *lines[2:]], "line 2: .* do not fit"),
         (lambda lines: [lines[0], '{"layers": [0, 0], "scores": [1]}', *lines[2:]], "line 2: .* 2 seeds"),
@@ -156,7 +156,7 @@ def test_recipes_are_checked(tmp_path: Path) -> None:
         Recipe.from_dict({"space": SPACE, "program": 3})
     with pytest.raises(TableError, match="seeds of at least 1"):
         replace(RECIPE, seeds=0)
-    with pytest.raises(TableError, match="sizes.hiden"):
+    with pytest.raises(TableError, match=r"sizes\.hiden"):
         replace(RECIPE, sizes={"hiden": 8}).read_sizes()
     with pytest.raises(UserError, match="kernel"):
         make_header(replace(RECIPE, space={**SPACE, "kernels": [4]}))
@@ -166,9 +166,9 @@ def test_recipes_are_checked(tmp_path: Path) -> None:
 
 def test_draws_are_the_moves_by_their_chance(table: Table) -> None:
     space = TableSpace(table)
-    program = max(range(8), key=lambda number: len(table.header.moves[number]))
-    genome = table.header.genome((program, 8))
-    statistics = Statistics(len(space.operations), 3)
+    program = max(range(5), key=lambda number: len(table.header.moves[number]))
+    genome = table.header.genome((program, 5))
+    statistics = Statistics(len(space.operations), 2)
     for number, other in enumerate(space.genomes):
         statistics.add(space.traits(other), float(table.rows[number].scores[0]) if table.rows[number].scores else -1)
     priorities = statistics.priorities(CALIBRATED)
@@ -183,7 +183,7 @@ def test_draws_are_the_moves_by_their_chance(table: Table) -> None:
         edited = space.edit_program(genome, Draws(rng, priorities))
         assert edited is not None
         layers = space.layers(edited.genome)
-        assert layers[1] == 8 and layers[0] != program
+        assert layers[1] == 5 and layers[0] != program
         drawn[layers[0]] += 1
     total = sum(expected.values())
     for target, share in expected.items():
@@ -196,27 +196,27 @@ def test_layer_edits(table: Table) -> None:
     rng = generator(1)
     found = set()
     for _ in range(300):
-        edited = space.edit_layer(table.header.genome((0, 8)), Draws(rng))
+        edited = space.edit_layer(table.header.genome((0, 5)), Draws(rng))
         assert edited is not None
         first, second = space.layers(edited.genome)
-        found.add((first >= 8, second >= 8) if (first, second)[1] != 8 or first else None)
-        assert (first, second) != (0, 8)
+        assert (first, second) != (0, 5)
+        found.add((first >= 5, second >= 5))
     # The program became a kernel; the kernel another, or a program.
     assert found == {(True, True), (False, True), (False, False)}
 
 
 def test_replays(table: Table) -> None:
     replay = Replay(table)
-    budget = Budget(candidates=50, population=20, round_size=10, parents=3)
+    budget = Budget(candidates=30, population=10, round_size=10, parents=3)
     assert len(replay.contenders()) == 8
     results = {contender.label: replay.curves(contender, 3, budget) for contender in replay.contenders()}
     for label, curves in results.items():
-        assert curves.shape == (3, 50) and np.isfinite(curves).all(), label
+        assert curves.shape == (3, 30) and np.isfinite(curves).all(), label
         assert np.nanmin(replay.means) <= curves.min() and curves.max() <= np.nanmax(replay.means) + 0.1
     again = replay.search(replay.contenders()[4], 2, budget)
     assert (again == results["OP-NAS, calibrated"][2]).all()
     # Strategies share their random first population.
-    assert (results["evolution"][:, :20] == results["random search"][:, :20]).all()
+    assert (results["evolution"][:, :10] == results["random search"][:, :10]).all()
 
 
 def test_without_inherited_scores_sharing_is_not_replayed(table: Table) -> None:
@@ -229,12 +229,12 @@ def test_what_is_worth_is_not_what_was_seen(table: Table) -> None:
     rows = tuple(Row(row.layers, (float(number), -float(number))) for number, row in enumerate(table.rows))
     replay = Replay(replace(table, rows=rows))
     curve = replay.search(Contender("", "random"), 1, Budget(candidates=20, population=20, round_size=10))
-    assert min(curve) < -15
+    assert min(curve) < -10
 
 
 def test_an_exhausted_table_ends(table: Table) -> None:
-    curve = Replay(table).search(Contender("", "evolution"), 0, Budget(candidates=200, population=50))
-    assert len(curve) == 200 and len(set(curve[121:])) == 1
+    curve = Replay(table).search(Contender("", "evolution"), 0, Budget(candidates=100, population=25))
+    assert len(curve) == 100 and len(set(curve[49:])) == 1
 
 
 def test_bands_and_sentences(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_bands_and_sentences(tmp_path: Path) -> None:
     assert 0.1 < (found.high - found.mean)[15] / low[:, 15].std() < 0.3
     mean, least, most = difference(results["a"], results["b"], 30)
     assert least < mean < most and abs(mean - 0.5) < 0.05
-    assert "a finds better candidates than b (+0.5" in sentence(results, "a", "b", 30)
+    assert "a finds better candidates than b (+0.4941" in sentence(results, "a", "b", 30)
     assert "b finds worse candidates than a" in sentence(results, "b", "a", 30)
     results["c"] = low + rng.normal(0, 1, (100, 1))
     assert "cannot be told apart" in sentence(results, "c", "b", 30)
