@@ -48,6 +48,8 @@ class CandidateResult:
         rungs: the score at each rung reached.
         timings: seconds by part: "build", "train", "score", ...
         flops: of a forward pass for one sequence.
+        parameters: how many numbers are trained.
+        latency: seconds of a forward pass for one sequence, measured; 0 where it was not.
         tensors: the file of trained tensors, if any were asked for.
     """
 
@@ -59,4 +61,6 @@ class CandidateResult:
     rungs: tuple[float, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     flops: int = 0
+    parameters: int = 0
+    latency: float = 0.0
     tensors: str | None = None

@@ -1,0 +1,64 @@
+"""The end of a round: what its children trained goes back into the super-net, the same whatever order they ended in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from autobertc.search.biws.supernet import Tensors
+
+Rule = Literal["best", "mean"]
+RULES: tuple[Rule, ...] = ("best", "mean")
+
+
+@dataclass(frozen=True)
+class Child:
+    """A candidate of the round that was evaluated to the end.
+
+    Attributes:
+        number: its trial's.
+        score: the first objective.
+        tensors: what it trained, by the super-net's names.
+    """
+
+    number: int
+    score: float
+    tensors: Mapping[str, Tensor]
+
+
+def write_back(tensors: Mapping[str, Tensor], children: Sequence[Child], rule: Rule = "best") -> Tensors:
+    """The super-net's tensors after a round.
+
+    "best": each tensor is that of the best child that used it, ties to the lower number; so what all children share is
+    the round's best child's. "mean": the mean of all children that used it. What nobody used stays.
+
+    Raises `ValueError` for an unknown rule, a tensor that the super-net has not, or a score that is no number.
+    """
+    if rule not in RULES:
+        raise ValueError(f"there is no rule {rule!r} to write back by; choose one of {', '.join(RULES)}")
+    for child in children:
+        if not math.isfinite(child.score):
+            raise ValueError(f"candidate {child.number} has the score {child.score}: it is not one to write back")
+        for name, tensor in child.tensors.items():
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                raise ValueError(f"candidate {child.number} has a tensor {name} that does not fit the super-net")
+    order = sorted(children, key=lambda child: (-child.score, child.number))
+    result = {name: tensor.clone() for name, tensor in tensors.items()}
+    for name in result:
+        users = [child.tensors[name] for child in order if name in child.tensors]
+        if users:
+            result[name] = users[0].clone() if rule == "best" else _mean(users)
+    return result
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    """In double precision, in the order given."""
+    total = torch.zeros_like(tensors[0], dtype=torch.float64)
+    for tensor in tensors:
+        total += tensor
+    return (total / len(tensors)).to(tensors[0].dtype)
