@@ -18,7 +18,7 @@ from autobertc.dsl.graph import Node, Program, make_node
 from autobertc.search.genome import Genome
 from autobertc.search.randomness import generator
 from autobertc.search.strategies.base import History, Record, Strategy
-from autobertc.search.strategies.domain import Draws, Edited
+from autobertc.search.strategies.domain import Draws, Edited, SeenGenomes
 
 # Every operation of one operand that keeps [N,D] as it is: any chain of them is legal.
 OPERATIONS = ("exp", "logsigmoid", "neg", "relu", "scale", "sigmoid", "softmax", "softsign", "square", "tanh")
@@ -101,18 +101,6 @@ class Planted:
 
     def seen(self, genomes: Iterable[Genome]) -> SeenGenomes:
         return SeenGenomes(set(genomes))
-
-
-class SeenGenomes:
-    """Genomes told apart by their graphs."""
-
-    def __init__(self, known: set[Genome]) -> None:
-        self.known = known
-
-    def add(self, genome: Genome) -> bool:
-        before = len(self.known)
-        self.known.add(genome)
-        return len(self.known) > before
 
 
 _CHAINS: dict[tuple[int, ...], AttentionLayer] = {}
