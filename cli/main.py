@@ -6,7 +6,11 @@ import signal
 import sys
 from io import TextIOWrapper
 
-from autobertc.cli import program_commands, training_commands  # noqa: F401 (they add their commands to the app)
+from autobertc.cli import (  # noqa: F401 (they add their commands to the app)
+    comparison_commands,
+    program_commands,
+    training_commands,
+)
 from autobertc.cli.app import app
 from autobertc.cli.messages import fail
 from autobertc.dsl.errors import UserError

@@ -131,6 +131,9 @@ def make_trainer(
     recipe, steps = run.recipe, prepared.steps
     micro, times = accumulation(run)
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16())
+    if recipe.compile:
+        # The head sees another number of masked words each step: only what is in front of it is compiled.
+        model.base_model.compile(backend=COMPILER)
     gpu = torch.cuda.is_available()
     stable = recipe.schedule == "warmup-stable-decay"
     if run.report_to:
@@ -163,8 +166,6 @@ def make_trainer(
         disable_tqdm=True,
         report_to=list(run.report_to),
         use_cpu=not gpu,
-        torch_compile=recipe.compile,
-        torch_compile_backend=COMPILER if recipe.compile else None,
         accelerator_config={"dispatch_batches": False},  # each process reads its own rows of a stream
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # one process a device: torchrun

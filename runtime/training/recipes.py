@@ -43,7 +43,7 @@ class Recipe:
         mask_rate, whole_words: what is masked (`Masking`).
         next_sentence: whether there is next-sentence prediction beside masked words.
         precision: of the forward pass; "auto" is bf16 where the device has it.
-        compile: `torch.compile` of the model, on a GPU.
+        compile: `torch.compile` of embeddings and layers, on a GPU.
         steps, epochs: how long, if the user does not say; one of them is None.
     """
 
