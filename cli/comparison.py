@@ -64,8 +64,8 @@ def compare_files(
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column == "backbone" else "right", overflow="fold")
-    for line in lines:
-        table.add_row(*map(escape, line))
+    for cells in lines:
+        table.add_row(*map(escape, cells))
     console = Console()
     console.print(table)
     for line in conclusions(summary):

@@ -219,7 +219,8 @@ def _finish(
         emit(prepared.architecture, folder, model=model, source=prepared.source, tokenizer=words)
         if (work / "logs").is_dir():
             shutil.copytree(work / "logs", folder / "logs")
-        write_card(folder, prepared.architecture, prepared.settings, metrics, windows)
+        begun = {} if run.initial is None else {"begun_from": run.initial.name}
+        write_card(folder, prepared.architecture, {**prepared.settings, **begun}, metrics, windows)
     shutil.rmtree(work, ignore_errors=True)
     if "held_out_mlm_loss" in metrics:
         say(

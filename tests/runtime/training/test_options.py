@@ -110,6 +110,7 @@ def test_a_file_of_tensors_and_files_of_none(tmp_path: Path) -> None:
 def test_a_run_from_a_model_resumes(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = replace(tiny_run(tokenizer=model), initial=from_folder(model))
     _resumes_to_the_same_bits(run, tmp_path, monkeypatch)
+    assert f"begun from | {model}" in (tmp_path / "cut" / "README.md").read_text()
     first = pretrain(replace(run, recipe=replace(run.recipe, steps=1)), tmp_path / "one", say=silent)
     afresh = pretrain(replace(run, recipe=replace(run.recipe, steps=1), initial=None), tmp_path / "two", say=silent)
     assert first["mlm_loss"] < afresh["mlm_loss"]
