@@ -14,6 +14,7 @@ from measure import Section, Settings, as_json, environment, print_section
 from memory import memory
 from rich.console import Console
 from start_up import start_up
+from training_speed import training_speed
 from training_step import training_step
 
 SECTIONS: dict[str, Callable[[Settings], Section]] = {
@@ -21,6 +22,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "compile-time": compile_time,
     "encoder": encoder,
     "training-step": training_step,
+    "training-speed": training_speed,
     "memory": memory,
 }
 

@@ -52,6 +52,7 @@ class Row:
         measured: what the target is for, the median of the pairs' ratios or an absolute value.
         low, high: the 95% interval of that median; None where there is one measurement only.
         target: `measured` is to be at most this; None where nothing is asked.
+        at_least: it is to be at least that instead.
     """
 
     what: str
@@ -63,13 +64,15 @@ class Row:
     low: float | None = None
     high: float | None = None
     target: float | None = None
+    at_least: bool = False
 
     @property
     def verdict(self) -> str:
         """The answer in words, empty where nothing is asked."""
         if self.target is None:
             return ""
-        return "met" if self.measured <= self.target else "not met"
+        met = self.measured >= self.target if self.at_least else self.measured <= self.target
+        return "met" if met else "not met"
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def _numbers(row: Row) -> tuple[str, str, str, str, str]:
 
     theirs = f"{row.theirs:.1f} {row.unit}" if row.theirs is not None else ""
     span = "" if row.low is None else f"{text(row.low)} to {text(row.high)}"
-    target = "" if row.target is None else f"≤ {row.target:g}{'' if relative else ' ' + row.unit}"
+    sign = "≥" if row.at_least else "≤"
+    target = "" if row.target is None else f"{sign} {row.target:g}{'' if relative else ' ' + row.unit}"
     return f"{row.ours:.1f} {row.unit}", theirs, text(row.measured) if relative else "", span, target
 
 

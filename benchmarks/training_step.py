@@ -12,13 +12,13 @@ BESIDE_BERT = 0.65
 MASK_TOKEN = 4
 
 
-def labelled_batch(settings: Settings) -> dict[str, Tensor]:
-    """15% of the tokens masked, their labels, -100 elsewhere."""
+def labelled_batch(settings: Settings, rate: float = 0.15) -> dict[str, Tensor]:
+    """That share of the tokens masked, their labels, -100 elsewhere."""
     inputs = batch(settings)
     words = inputs["input_ids"]
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(words.numel(), generator=generator).view_as(words)
-    chosen = order < max(1, round(0.15 * words.numel()))
+    chosen = order < max(1, round(rate * words.numel()))
     masked = words.masked_fill(chosen, MASK_TOKEN)
     return {"input_ids": masked, "labels": words.masked_fill(~chosen, -100)}
 

@@ -8,6 +8,7 @@ from io import TextIOWrapper
 
 from autobertc.cli import (  # noqa: F401 (they add their commands to the app)
     analysis_commands,
+    comparison_commands,
     program_commands,
     reproduction_commands,
     search_commands,

@@ -70,7 +70,8 @@ def weights_from(place: Path) -> InitialWeights:
         raise UserError(f"{place} has no whole snapshot of a super-net: there are no weights to start from")
 
     def load(architecture: Architecture) -> Mapping[str, Tensor]:
-        return initial_weights(place, Genome(architecture.layers), architecture.sizes)
+        found: Mapping[str, Tensor] = initial_weights(place, Genome(architecture.layers), architecture.sizes)
+        return found
 
     return InitialWeights(str(place), hashlib.sha256(snapshot.read_bytes()).hexdigest()[:32], load)
 

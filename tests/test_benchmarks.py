@@ -15,7 +15,17 @@ import pytest
 import torch
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-MODULES = ("measure", "models", "encoder", "training_step", "compile_time", "memory", "start_up", "cpu")
+MODULES = (
+    "measure",
+    "models",
+    "encoder",
+    "training_step",
+    "training_speed",
+    "compile_time",
+    "memory",
+    "start_up",
+    "cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +54,8 @@ def check(section: Any) -> None:
     for row in section.rows:
         assert row.ours > 0 and row.measured > 0
         assert row.low is None or row.low <= row.measured <= row.high
-        assert row.verdict == ("" if row.target is None else ("met" if row.measured <= row.target else "not met"))
+        met = row.target is not None and (row.measured >= row.target if row.at_least else row.measured <= row.target)
+        assert row.verdict == ("" if row.target is None else ("met" if met else "not met"))
 
 
 @pytest.mark.parametrize(("count", "skipped"), [(1, 0), (5, 0), (6, 0), (8, 0), (9, 1), (15, 3), (25, 7), (100, 39)])
@@ -93,6 +104,18 @@ def test_training_step(bench: Any, tiny: Any) -> None:
     labels = bench.training_step.labelled_batch(tiny)["labels"]
     assert (labels != -100).sum() == 4  # 15% of 24
     check(bench.training_step.training_step(tiny))
+
+
+def test_training_speed(bench: Any, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOBERTC_CACHE", str(tmp_path))
+    speed = bench.training_speed
+    monkeypatch.setattr(speed, "VOCABULARIES", (300, 200))
+    section = speed.training_speed(replace(tiny, vocabulary=300, pairs=1))
+    check(section)
+    loops = [row for row in section.rows if row.at_least]
+    assert len(loops) == 2 and all(row.target == 1.5 and row.unit == "tokens/s" for row in loops)
+    assert sum("waiting" in row.what for row in section.rows) == 2
+    assert sum("head on masked words" in row.what for row in section.rows) == 4
 
 
 def test_compile_time(bench: Any, tiny: Any) -> None:

@@ -73,7 +73,9 @@ def write_card(
         held_out=settings["held_out"],
         seed=settings["seed"],
         log_every=settings["log_every"],
-        recipe=_rows({"steps": settings["steps"], **_said(settings["recipe"])}),
+        recipe=_rows(
+            _said({"begun_from": settings.get("begun_from"), **settings["recipe"], "steps": settings["steps"]})
+        ),
         metrics=_rows(metrics),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -82,7 +84,10 @@ def write_card(
 
 
 def _said(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if value is not None and name not in ("steps", "epochs")}
+    """What a recipe has: nothing that is not there, or that is left out."""
+    return {
+        name: value for name, value in recipe.items() if value is not None and value is not False and name != "epochs"
+    }
 
 
 def _rows(values: dict[str, Any]) -> str:

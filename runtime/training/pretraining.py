@@ -137,6 +137,9 @@ def make_trainer(
     recipe, steps = run.recipe, prepared.steps
     micro, times = accumulation(run)
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16())
+    if recipe.compile:
+        # The head sees another number of masked words each step: only what is in front of it is compiled.
+        model.base_model.compile(backend=COMPILER)
     gpu = torch.cuda.is_available()
     stable = recipe.schedule == "warmup-stable-decay"
     if run.report_to:
@@ -169,8 +172,6 @@ def make_trainer(
         disable_tqdm=True,
         report_to=list(run.report_to),
         use_cpu=not gpu,
-        torch_compile=recipe.compile,
-        torch_compile_backend=COMPILER if recipe.compile else None,
         accelerator_config={"dispatch_batches": False},  # each process reads its own rows of a stream
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # one process a device: torchrun
@@ -224,7 +225,8 @@ def _finish(
         emit(prepared.architecture, folder, model=model, source=prepared.source, tokenizer=words)
         if (work / "logs").is_dir():
             shutil.copytree(work / "logs", folder / "logs")
-        write_card(folder, prepared.architecture, prepared.settings, metrics, windows)
+        begun = {} if run.initial is None else {"begun_from": run.initial.name}
+        write_card(folder, prepared.architecture, {**prepared.settings, **begun}, metrics, windows)
     shutil.rmtree(work, ignore_errors=True)
     if "held_out_mlm_loss" in metrics:
         say(

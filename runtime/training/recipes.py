@@ -45,7 +45,7 @@ class Recipe:
             text, instead of 0: Adam takes thousands of steps to move a bias that far.
         next_sentence: whether there is next-sentence prediction beside masked words.
         precision: of the forward pass; "auto" is bf16 where the device has it.
-        compile: `torch.compile` of the model, on a GPU.
+        compile: `torch.compile` of embeddings and layers, on a GPU.
         steps, epochs: how long, if the user does not say; one of them is None.
     """
 

@@ -82,11 +82,11 @@ class PretrainingTrainer(Trainer):
 
         model.cls.predictions.register_forward_hook(hook)
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: Any = None) -> Any:
         """The library's, or Muon and AdamW as one."""
         if not self.muon:
             return super().create_optimizer(model)
-        if self.optimizer is None:
+        if getattr(self, "optimizer", None) is None:
             args, trained = self.args, self.model if model is None else model
             self.optimizer = make_optimizer(
                 trained,
@@ -99,7 +99,7 @@ class PretrainingTrainer(Trainer):
             )
         return self.optimizer
 
-    def get_train_dataloader(self) -> DataLoader[Any]:
+    def get_train_dataloader(self) -> Any:
         """The library's, or one whose batches grow."""
         if self.growing is None:
             return super().get_train_dataloader()

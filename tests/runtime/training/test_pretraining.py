@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import silent, tiny_run
+from training_runs import Interrupted, curves, interrupt, silent, tiny_run
 from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from autobertc.dsl.errors import UserError
@@ -22,13 +22,6 @@ from autobertc.runtime.training import checkpoints, preparation, rows
 from autobertc.runtime.training.pretraining import pretrain
 from autobertc.runtime.training.recipes import TrainingError
 from autobertc.runtime.training.trainer import PretrainingTrainer
-
-TIMED = ("seconds", "tokens_per_second", "input_wait", "mfu")
-
-
-def curves(folder: Path) -> list[dict[str, float]]:
-    windows = json.loads((folder / "training.json").read_text())["curves"]
-    return [{name: value for name, value in window.items() if name not in TIMED} for window in windows]
 
 
 @pytest.fixture(scope="module")
@@ -79,21 +72,6 @@ def test_micro_batches_give_the_batch_s_gradient(tmp_path: Path) -> None:
             assert one[name] == pytest.approx(other[name], rel=1e-5)
 
 
-class Interrupted(Exception):
-    pass
-
-
-def _interrupt(patch: pytest.MonkeyPatch, step: int) -> None:
-    original = PretrainingTrainer.compute_loss
-
-    def stop(self: Any, *arguments: Any, **options: Any) -> Any:
-        if self.state.global_step == step:
-            raise Interrupted
-        return original(self, *arguments, **options)
-
-    patch.setattr(PretrainingTrainer, "compute_loss", stop)
-
-
 def test_resumed_is_the_same_bits(
     finished: tuple[Path, list[str], dict[str, Any]],
     tmp_path: Path,
@@ -101,7 +79,7 @@ def test_resumed_is_the_same_bits(
 ) -> None:
     folder, work = tmp_path / "out", tmp_path / "out.training"
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        _interrupt(patch, 7)
+        interrupt(patch, 7)
         pretrain(tiny_run(), folder, say=silent)
     assert not folder.exists()
     with pytest.raises(UserError, match="unfinished run: go on with --resume"):

@@ -40,6 +40,8 @@ def test_changes_replace_and_none_stays() -> None:
         ("base", {"learning_rate": 0.0}, "learning rate must be above 0"),
         ("base", {"dropout": 1.0}, "dropout"),
         ("base", {"precision": "bf61"}, "did you mean `bf16`"),
+        ("base", {"optimizer": "moun"}, "did you mean `muon`"),
+        ("base", {"batch_ramp": 1.0}, "the batch's ramp is a share of the steps"),
     ],
 )
 def test_numbers_that_cannot_be(preset: str, changes: dict[str, object], message: str) -> None:
