@@ -1,10 +1,10 @@
 """The search over genomes.
 
-    study = autobertc.search.Study({"layers": 4}, seed=0)
-    for _ in range(100):
-        candidate = study.ask()
-        study.tell(candidate, score(candidate.architecture))
-    print(study.best.text)
+study = autobertc.search.Study({"layers": 4}, seed=0)
+for _ in range(100):
+    candidate = study.ask()
+    study.tell(candidate, score(candidate.architecture))
+print(study.best.text)
 """
 
 from __future__ import annotations
