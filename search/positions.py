@@ -13,12 +13,12 @@ class Traversal(NamedTuple):
 
     Attributes:
         order: every operation once, in post-order.
-        index: the position of each, from 0.
+        positions: the position of each, from 0.
         after: for operand i of an operation, the position that an operation put on top of that operand would take.
     """
 
     order: tuple[Node, ...]
-    index: dict[Node, int]
+    positions: dict[Node, int]
     after: dict[tuple[Node, int], int]
 
 
@@ -35,7 +35,7 @@ def traverse(root: Node) -> Traversal:
     of a commutative operation in the order of their digests. Inputs are none."""
     order: list[Node] = []
     after: dict[tuple[Node, int], int] = {}
-    index: dict[Node, int] = {}
+    positions: dict[Node, int] = {}
     opened: set[Node] = set()
     stack: list[tuple[Node, list[int]]] = []
     if root.operands:
@@ -52,9 +52,9 @@ def traverse(root: Node) -> Traversal:
                 after[node, left.pop()] = len(order)
         else:
             stack.pop()
-            index[node] = len(order)
+            positions[node] = len(order)
             order.append(node)
-    return Traversal(tuple(order), index, after)
+    return Traversal(tuple(order), positions, after)
 
 
 def positions(program: Program) -> list[Node]:

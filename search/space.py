@@ -198,8 +198,10 @@ def kind_of(layer: Layer) -> Kind:
 
 def read_fixed(text: str) -> Fixed:
     """What a line of `fixed` settles. Raises `AbzError` where it is no layer, `ValueError` where it is several."""
-    if text in ("attention", "convolution"):
-        return Fixed(text)
+    if text == "attention":
+        return Fixed("attention")
+    if text == "convolution":
+        return Fixed("convolution")
     genome = Genome.read(text)
     if len(genome) != 1:
         raise ValueError("more than one layer")

@@ -148,7 +148,7 @@ def read(table: Mapping[str, Any]) -> Space:
     for key in table:
         if key not in keys:
             raise _fault(key, f"unknown key; {_nearest(key, keys)}")
-    values = {key: _READERS[key](key, value) for key, value in table.items()}
+    values: dict[str, Any] = {key: _READERS[key](key, value) for key, value in table.items()}
     return Space(**values)
 
 

@@ -147,7 +147,8 @@ def token_counts(corpus: Corpus, entries: int) -> Counts:
 def log_shares(counts: Counts) -> NDArray[np.float64]:
     """The logarithm of each entry's share of the tokens, `[entries]`, with one more of each, so that none is 0."""
     more = counts + 1
-    return np.log(more / more.sum())
+    logarithms: NDArray[np.float64] = np.log(more / more.sum())
+    return logarithms
 
 
 def unigram_loss(counts: Counts, on: Counts | None = None) -> float:

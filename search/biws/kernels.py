@@ -59,7 +59,7 @@ def attach_chain(convolution: SelfConvolution, width: int, narrowest: int | None
     return chain
 
 
-def chains(model: nn.Module) -> Iterator[tuple[nn.Parameter, KernelChain]]:
+def chains(model: nn.Module) -> Iterator[tuple[Tensor, KernelChain]]:
     """Each wide kernel of a model and its chain."""
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], KernelChain):

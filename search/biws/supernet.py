@@ -141,7 +141,7 @@ def make_supernet(sizes: Sizes, layers: int, head: str, sharing: Sharing, seed: 
 
 def choose(supernet: MaskedLanguageModel, architecture: Architecture) -> None:
     """Make the super-net run as an architecture. Raises `ValueError` for another number of layers."""
-    layers = supernet.bert.encoder.layer
+    layers: Any = supernet.bert.encoder.layer
     if len(layers) != len(architecture.layers):
         raise ValueError(f"the super-net has {len(layers)} layers, the architecture {len(architecture.layers)}")
     module = modeling_module(architecture)

@@ -117,7 +117,7 @@ def _at(
     while ops:
         op, probability = _operation(ops, site.position, rng, weights)
         choices = kind.choices(surroundings, site, op)
-        total = sum(choice.count for choice in choices)
+        total = sum(choice.size for choice in choices)
         for _ in range(min(total, MAX_FILLINGS)):
             result = _numbered(choices, int(rng.integers(total)))
             edited = substitute(root, {target: result})
@@ -152,7 +152,7 @@ def choose(
 
 def _numbered(choices: Sequence[Choice], number: int) -> Node:
     for choice in choices:
-        if number < choice.count:
+        if number < choice.size:
             return choice.result(number)
-        number -= choice.count
+        number -= choice.size
     raise IndexError(number)

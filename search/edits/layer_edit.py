@@ -18,6 +18,9 @@ def layer_text(layer: Layer) -> str:
     return f"att: {shorten(expression(layer.program.root), MAX_SHOWN)}"
 
 
+LayerEditKind = Literal["turn", "kernel"]
+
+
 @dataclass(frozen=True)
 class LayerEdit:
     """A layer turned into one of the other kind ("turn"), or a kernel size changed ("kernel").
@@ -25,7 +28,7 @@ class LayerEdit:
     `index` counts layers from 0. The edit fits genomes that have `before` there.
     """
 
-    kind: Literal["turn", "kernel"]
+    kind: LayerEditKind
     index: int
     before: Layer
     after: Layer

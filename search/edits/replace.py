@@ -56,7 +56,7 @@ def _slots(around: Surroundings, target: Node, it: Signature) -> list[tuple[Sequ
     if len(it.operands) < len(old):
         return [tuple(fitting(kind, old) for kind in it.operands)]
     # More places than operands: an old operand in a place that it fits, anything in the others.
-    ways = []
+    ways: list[tuple[Sequence[Node], ...]] = []
     for place, kind in enumerate(it.operands):
         kept_here = fitting(kind, old)
         if kept_here:

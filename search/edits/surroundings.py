@@ -35,11 +35,12 @@ class Choice(NamedTuple):
     make: Callable[..., Node]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
+        """How many they are."""
         return prod(len(slot) for slot in self.slots)
 
     def result(self, number: int) -> Node:
-        """The value of that number, from 0 to `count - 1`."""
+        """The value of that number, from 0 to `size - 1`."""
         chosen = []
         for slot in self.slots:
             number, index = divmod(number, len(slot))

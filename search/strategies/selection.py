@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,9 @@ def pareto_ranks(values: Sequence[Values]) -> list[int]:
     One objective: the rank among the distinct values.
     """
     table = np.array(values)
-    better = (table[:, None] >= table[None]).all(axis=2) & (table[:, None] > table[None]).any(axis=2)
+    better: np.ndarray[Any, np.dtype[np.bool_]] = np.asarray(
+        (table[:, None] >= table[None]).all(axis=2) & (table[:, None] > table[None]).any(axis=2)
+    )
     ranks = np.full(len(table), -1)
     rank = 0
     while (ranks < 0).any():

@@ -201,7 +201,11 @@ class StudyStorage:
 
     def set_result(self, number: int, evaluation: Evaluation) -> None:
         """Keep what a candidate's evaluation gave; it is running still."""
-        data = {"started": evaluation.started, "finished": evaluation.finished, "worker": evaluation.worker}
+        data: dict[str, Any] = {
+            "started": evaluation.started,
+            "finished": evaluation.finished,
+            "worker": evaluation.worker,
+        }
         self._call("set_trial_user_attr", self._ids[number], "result", {**plain(evaluation.result), **data})
         self._trials[number] = replace(self._trials[number], result=evaluation.result, **data)
 
@@ -221,7 +225,11 @@ class StudyStorage:
 
     def set_evaluation(self, evaluation: Evaluation) -> None:
         """Keep a parent's or an anchor's evaluation."""
-        data = {"started": evaluation.started, "finished": evaluation.finished, "worker": evaluation.worker}
+        data: dict[str, Any] = {
+            "started": evaluation.started,
+            "finished": evaluation.finished,
+            "worker": evaluation.worker,
+        }
         key = f"rescored:{evaluation.round}:{evaluation.number}"
         self.set_attribute(key, {**plain(evaluation.result), **data})
 
@@ -248,9 +256,14 @@ def corrected(result: CandidateResult, anchor: tuple[float, ...]) -> tuple[float
     return tuple(value - other for value, other in zip(result.values, anchor, strict=True))
 
 
+def _when(evaluation: Evaluation) -> dict[str, Any]:
+    """When and where it was."""
+    return {"started": evaluation.started, "finished": evaluation.finished, "worker": evaluation.worker}
+
+
 def _trial(frozen: Any) -> Trial:
     attributes = frozen.user_attrs
-    known = {
+    known: dict[str, Any] = {
         name: tuple(attributes[name]) if isinstance(attributes[name], list) else attributes[name] for name in _PROPOSED
     }
     trial = Trial(number=frozen.number, **known)

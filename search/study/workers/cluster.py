@@ -128,7 +128,8 @@ class RayTasks:
         if tensors is not None and task.job.output is not None:
             write_bytes(Path(task.job.output), tensors)
             answer = replace(answer, result=replace(answer.result, tensors=task.job.output))
-        return answer
+        done: Answer = answer
+        return done
 
     def close(self) -> None:
         for reference in self._running:
