@@ -28,7 +28,7 @@ class StoredTensors(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.names:
             raise KeyError(name)
-        with safe_open(str(self.path), "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(str(self.path), "pt") as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor
 
