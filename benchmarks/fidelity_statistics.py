@@ -26,7 +26,7 @@ def scores_of(result: CandidateResult) -> dict[str, float] | None:
 
 
 def tau(cheap: Sequence[Any], full: Sequence[Any], task: str, seed: int) -> dict[str, Any] | None:
-    """Kendall's tau-b of a task, with its interval by bootstrap over architectures; None of too few, or of equal ones."""
+    """Kendall's tau-b of a task, with its interval by bootstrap over architectures; None of few or equal ones."""
     pairs = [(a[task], b[task]) for a, b in zip(cheap, full, strict=True) if a and b and task in a and task in b]
     if len(pairs) < 4:
         return None
