@@ -26,11 +26,13 @@ def scores_of(result: CandidateResult) -> dict[str, float] | None:
 
 
 def tau(cheap: Sequence[Any], full: Sequence[Any], task: str, seed: int) -> dict[str, Any] | None:
-    """Kendall's tau-b of a task, with its interval by bootstrap over architectures; None of too few."""
+    """Kendall's tau-b of a task, with its interval by bootstrap over architectures; None of few or equal ones."""
     pairs = [(a[task], b[task]) for a, b in zip(cheap, full, strict=True) if a and b and task in a and task in b]
     if len(pairs) < 4:
         return None
     data = np.array(pairs)
+    if not np.ptp(data, axis=0).all():  # all the same on one side: there is no order to compare
+        return None
     rng = generator(seed, task, "bootstrap")
     drawn = [kendalltau(*data[rng.integers(len(data), size=len(data))].T).statistic for _ in range(BOOTSTRAPS)]
     low, high = np.nanquantile(drawn, [0.025, 0.975]) if np.isfinite(drawn).any() else (np.nan, np.nan)

@@ -54,7 +54,7 @@ class _Clock:
 class _Training:
     """What came of one learning rate."""
 
-    state: str = "complete"
+    state: State = "complete"
     reason: str = ""
     score: float = -math.inf
     scores: Scores = field(default_factory=dict)

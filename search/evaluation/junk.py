@@ -57,7 +57,7 @@ def _check_mixing(model: nn.Module, ids: Tensor) -> None:
     """Exchange one token in the middle of each row: other tokens' outputs must not all stay as they were."""
     place = ids.shape[1] // 2
     other = ids.clone()
-    # A neighbouring token of the row, or where it is the same, the next number: never one beyond the vocabulary.
+    # The row's first token, or where that stands there already the number before it: both are in the vocabulary.
     other[:, place] = torch.where(ids[:, place] == ids[:, 0], ids[:, place] - 1, ids[:, 0]).clamp(min=0)
     base: Any = model.bert
     before, after = (base(input_ids=each).last_hidden_state for each in (ids, other))
