@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +148,7 @@ def read(table: Mapping[str, Any]) -> Space:
     for key in table:
         if key not in keys:
             raise _fault(key, f"unknown key; {_nearest(key, keys)}")
-    values = {key: _READERS[key](key, value) for key, value in table.items()}
+    values: dict[str, Any] = {key: _READERS[key](key, value) for key, value in table.items()}
     return Space(**values)
 
 
@@ -224,7 +224,7 @@ def _fixed(key: str, value: Any) -> tuple[tuple[int, str], ...]:
     return tuple(sorted(found.items()))
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Any], Any]] = {
     "ops": _ops,
     "inputs": _inputs,
     "least_inputs": _integer,
