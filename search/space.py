@@ -20,6 +20,7 @@ from autobertc.search.space_check import check, read, written
 from autobertc.search.space_size import SpaceSize, measure
 
 Kind = Literal["attention", "convolution"]
+KINDS: dict[str, Kind] = {"attention": "attention", "convolution": "convolution"}
 PAPER_OPS = tuple(op.name for op in primitives("paper"))
 # The state of a whole program: what it computes for a token depends on other tokens.
 PROGRAM = State(ND, True)
@@ -198,10 +199,8 @@ def kind_of(layer: Layer) -> Kind:
 
 def read_fixed(text: str) -> Fixed:
     """What a line of `fixed` settles. Raises `AbzError` where it is no layer, `ValueError` where it is several."""
-    if text == "attention":
-        return Fixed("attention")
-    if text == "convolution":
-        return Fixed("convolution")
+    if text in KINDS:
+        return Fixed(KINDS[text])
     genome = Genome.read(text)
     if len(genome) != 1:
         raise ValueError("more than one layer")

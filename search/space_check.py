@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +224,7 @@ def _fixed(key: str, value: Any) -> tuple[tuple[int, str], ...]:
     return tuple(sorted(found.items()))
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Any], Any]] = {
     "ops": _ops,
     "inputs": _inputs,
     "least_inputs": _integer,

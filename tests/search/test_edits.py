@@ -106,7 +106,7 @@ def test_random_edits_always_give_a_legal_graph_that_reads_back():
     rejected: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     current = sample_program(space, rng)
-    for number in range(100_000 if DEEP else 1500):
+    for number in range(100_000 if DEEP else 1000):
         drawn = draw_edit(space, current, rng, rejected=rejected)
         assert drawn is not None
         verify(drawn.program)

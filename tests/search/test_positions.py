@@ -43,7 +43,8 @@ def test_an_input_alone_has_no_positions():
 def test_an_operation_put_on_an_operand_takes_the_position_foretold(seed):
     """Where no sum changes its order for it."""
     program = sample_program(Space(ops=("neg", "softmax", "matmul", "transpose", "cosine_similarity")), generator(seed))
-    order, index, after = traverse(program.root)
+    here = traverse(program.root)
+    order, index, after = here.order, here.index, here.after
     assert [index[node] for node in order] == list(range(len(order)))
     for (node, place), position in after.items():
         new = make_node("tanh", node.operands[place])

@@ -125,7 +125,7 @@ def test_large_numbers_are_drawn_evenly():
 
 
 def test_a_corner_without_legal_programs_is_an_error(monkeypatch):
-    space = Space()
+    space = Space(length=(2, 4))
     monkeypatch.setattr(type(space), "illegal", lambda self, root: "never")
     with pytest.raises(UserError, match="no legal program found"):
         sample_program(space, generator(0))
