@@ -1,6 +1,8 @@
-"""The tabular benchmark: make a table of genomes and scores, and replay searches over it.
+r"""The tabular benchmark: make a table of genomes and scores, and replay searches over it.
 
-    python benchmarks/tabular.py make benchmarks/tabular.toml table.jsonl [--workers 2]
+    python benchmarks/tabular.py supernet benchmarks/tabular.toml weights/      # for scores with inherited weights
+    python benchmarks/tabular.py make benchmarks/tabular.toml table.jsonl [--workers 2] \
+        [--snapshot weights/round-000020.safetensors]
     python benchmarks/tabular.py replay table.jsonl [--seeds 200] [--plot docs/search-tabular.svg]
 
 `make` trains every genome of the recipe with every seed; a stop loses what is under way, and the same command goes on.
@@ -14,6 +16,7 @@ import sys
 import time
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from rich.table import Table as Printed
 
 from autobertc.dsl.errors import UserError
 from autobertc.search.tabular.figure import plot_curves
+from autobertc.search.tabular.inherited import train_supernet
 from autobertc.search.tabular.making import EVALUATE, make_table
 from autobertc.search.tabular.programs import components
 from autobertc.search.tabular.recipe import Recipe, TableError
@@ -30,11 +34,25 @@ from autobertc.search.tabular.replay import Budget, Contender, Curves, Replay, b
 from autobertc.search.tabular.table import Table, read_table
 
 
-def make(arguments: argparse.Namespace) -> None:
+def read_recipe(path: Path) -> Recipe:
     try:
-        recipe = Recipe.from_dict(tomllib.loads(arguments.recipe.read_text(encoding="utf-8")))
+        return Recipe.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise TableError(f"cannot read the recipe {arguments.recipe}: {error}") from None
+        raise TableError(f"cannot read the recipe {path}: {error}") from None
+
+
+def supernet(arguments: argparse.Namespace) -> None:
+    def progress(done: int, total: int) -> None:
+        print(f"round {done} of {total}", flush=True)
+
+    recipe = read_recipe(arguments.recipe)
+    print(train_supernet(recipe, arguments.folder, arguments.rounds, evaluate=arguments.evaluate, progress=progress))
+
+
+def make(arguments: argparse.Namespace) -> None:
+    recipe = read_recipe(arguments.recipe)
+    if arguments.snapshot is None:
+        recipe = replace(recipe, shared=None)
     start = time.monotonic()
     first: list[int] = []
 
@@ -106,8 +124,8 @@ def replay(arguments: argparse.Namespace) -> None:
         ]
         shares = [better_share(replay, worth) for worth in found[:, -1]]
         printed.add_row(label, *cells, f"{np.median(shares):.2%}")
-    Console(width=150).print(printed)
-    print("\n".join(sentences(results, checkpoints[1:])))
+    Console(width=180).print(printed)
+    print("\n".join(sentences(results, [checkpoints[-1]])))
     if arguments.plot:
         plot_curves(results, arguments.plot)
 
@@ -115,6 +133,12 @@ def replay(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
+    warming = commands.add_parser("supernet")
+    warming.add_argument("recipe", type=Path)
+    warming.add_argument("folder", type=Path)
+    warming.add_argument("--rounds", type=int, default=20)
+    warming.add_argument("--evaluate", default=EVALUATE, help='what scores a genome, as "module:function"')
+    warming.set_defaults(run=supernet)
     making = commands.add_parser("make")
     making.add_argument("recipe", type=Path)
     making.add_argument("table", type=Path)

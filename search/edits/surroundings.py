@@ -85,7 +85,7 @@ class Surroundings:
         self.space = space
         self.root = root
         found = traverse(root)
-        self.order, self.index, self.after = found.order, found.index, found.after
+        self.order, self.index, self.after = found.order, found.positions, found.after
         self._free: dict[Node | None, dict[Type, tuple[Node, ...]]] = {}
 
     @cached_property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,8 @@ def pareto_ranks(values: Sequence[Values]) -> list[int]:
     One objective: the rank among the distinct values.
     """
     table = np.array(values)
-    better: np.ndarray[Any, np.dtype[np.bool_]] = np.asarray(
-        (table[:, None] >= table[None]).all(axis=2) & (table[:, None] > table[None]).any(axis=2)
-    )
+    least = np.all(table[:, None] >= table[None], axis=2)
+    better = np.asarray(least & np.any(table[:, None] > table[None], axis=2))
     ranks = np.full(len(table), -1)
     rank = 0
     while (ranks < 0).any():

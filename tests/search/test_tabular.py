@@ -17,6 +17,7 @@ from autobertc.search.randomness import generator
 from autobertc.search.strategies.domain import Draws
 from autobertc.search.strategies.priorities import CALIBRATED, Statistics
 from autobertc.search.tabular.figure import plot_curves
+from autobertc.search.tabular.inherited import train_supernet
 from autobertc.search.tabular.making import make_header, make_table
 from autobertc.search.tabular.programs import components
 from autobertc.search.tabular.recipe import Recipe, TableError
@@ -262,3 +263,21 @@ def test_bands_and_sentences(tmp_path: Path) -> None:
 def test_budgets() -> None:
     with pytest.raises(TableError, match="multiple of the round's 25"):
         Budget(candidates=30)
+
+
+def test_real_evaluation_from_a_trained_supernet(tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE,
+        programs=1,
+        roots=1,
+        genomes=3,
+        sizes={"hidden": 8, "heads": 2, "intermediate": 8, "vocab": 40, "max_length": 32},
+        evaluation={"proxy": "mechanistic", "steps": 2, "batch": 2, "length": 32, "scored": 4, "tasks": ["induction"]},
+        shared={"steps": 1},
+    )
+    snapshot = train_supernet(recipe, tmp_path / "weights", rounds=1, children=2)
+    made = make_table(recipe, tmp_path / "t.jsonl", snapshot=snapshot)
+    assert [row.reason for row in made.rows] == ["", "", ""]
+    assert all(len(row.scores) == len(row.shared) == 2 and row.flops > 0 for row in made.rows)
+    with pytest.raises(UserError, match="stepps"):
+        make_table(replace(recipe, evaluation={"stepps": 1}, shared=None), tmp_path / "u.jsonl")
