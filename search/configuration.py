@@ -280,7 +280,8 @@ def load_configuration(
     own = tables.pop("preset", None)
     if own is not None and not isinstance(own, str):
         raise UserError(f"{origin.at('preset')}: give the name of a preset, found {own!r}")
-    base = preset_tables(preset or own) if preset or own else {}
+    chosen = preset or own
+    base = preset_tables(chosen) if chosen else {}
     overrides = [setting(text) for text in settings]
     changed = {f"{section}.{key}" for table in overrides for section, keys in table.items() for key in keys}
     lines = {key: line for key, line in origin.lines.items() if key not in changed}

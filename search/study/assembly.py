@@ -105,7 +105,7 @@ def _architecture(name: str, configuration: Configuration) -> Genome:
         return named(name, configuration.space.layers)
     if not Path(name).exists():
         raise UserError(f"{name!r} is no architecture's name ({', '.join(NAMES)}) and no file")
-    genome = Genome(load(Path(name)).architecture.layers)
+    genome = Genome(load(name).layers)
     if len(genome) != configuration.space.layers:
         raise UserError(f"{name} has {len(genome)} layers, and the space {configuration.space.layers}")
     return genome
@@ -264,7 +264,7 @@ def search(
 def _worker_settings(configuration: Configuration, evaluate: str | None) -> WorkerSettings:
     section = configuration.workers
     names = ("kind", "count", "threads", "limit", "address", "gpus", "retries")
-    chosen = {name: getattr(section, name) for name in names}
+    chosen: dict[str, Any] = {name: getattr(section, name) for name in names}
     return WorkerSettings(**chosen, **({"evaluate": evaluate} if evaluate else {}))
 
 

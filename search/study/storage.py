@@ -201,7 +201,8 @@ class StudyStorage:
 
     def set_result(self, number: int, evaluation: Evaluation) -> None:
         """Keep what a candidate's evaluation gave; it is running still."""
-        data = {"started": evaluation.started, "finished": evaluation.finished, "worker": evaluation.worker}
+        data: dict[str, Any] = {"started": evaluation.started, "finished": evaluation.finished}
+        data["worker"] = evaluation.worker
         self._call("set_trial_user_attr", self._ids[number], "result", {**plain(evaluation.result), **data})
         self._trials[number] = replace(self._trials[number], result=evaluation.result, **data)
 
@@ -250,9 +251,8 @@ def corrected(result: CandidateResult, anchor: tuple[float, ...]) -> tuple[float
 
 def _trial(frozen: Any) -> Trial:
     attributes = frozen.user_attrs
-    known = {
-        name: tuple(attributes[name]) if isinstance(attributes[name], list) else attributes[name] for name in _PROPOSED
-    }
+    known: dict[str, Any] = {name: attributes[name] for name in _PROPOSED if name in attributes}
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     trial = Trial(number=frozen.number, **known)
     if "result" in attributes:
         data = attributes["result"]

@@ -135,12 +135,12 @@ def _digest(path: Path) -> str | None:
 def _names(path: Path) -> list[str]:
     from safetensors import safe_open
 
-    with safe_open(str(path), "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(str(path), "pt") as file:
         return sorted(file.keys())
 
 
 def _tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
     from safetensors import safe_open
 
-    with safe_open(str(path), "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(str(path), "pt") as file:
         return {name: file.get_tensor(name) for name in names}
