@@ -14,7 +14,7 @@ transpose, and a factor in and out of a contraction, see the same tokens.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from autobertc.compiler.passes import verified
 from autobertc.compiler.terms import Term, pull_factors
@@ -37,7 +37,7 @@ from autobertc.dsl.types import DN
 MAX_ROUNDS = 100
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Pending:
     """A sum or product that its only consumer may still absorb; operands may be pending themselves."""
 
@@ -45,7 +45,7 @@ class _Pending:
     operands: list[_Value]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Value:
     """A term, or a pending sum or product with a factor and an orientation around it."""
 
@@ -53,6 +53,10 @@ class _Value:
     transposed: bool = False
     sign: int = 1
     power: int = 0
+
+    def copy(self) -> _Value:
+        """Another of the same: a value's factor and orientation are changed in place where a consumer absorbs it."""
+        return _Value(self.of, self.transposed, self.sign, self.power)
 
 
 def _sort_key(term: Term) -> tuple[bytes, bool, int, int]:
@@ -101,7 +105,9 @@ class _Rewriter:
                 operands = inner.operands
                 if isinstance(inner.op, MatMul) and value.transposed:
                     operands = operands[::-1]
-                carried = [replace(operand, transposed=operand.transposed != value.transposed) for operand in operands]
+                carried = [operand.copy() for operand in operands]
+                for operand in carried:
+                    operand.transposed = operand.transposed != value.transposed
                 # The factor of a product goes with any one of its operands, that of a sum with all.
                 scaled = carried[:1] if isinstance(inner.op, MatMul) else carried
                 for operand in scaled:
@@ -194,9 +200,10 @@ class _Rewriter:
             return _Value(Term(node))
         if isinstance(op, Factor):
             (value,) = operands
-            return replace(value, sign=value.sign * op.sign, power=value.power + op.power)
+            return _Value(value.of, value.transposed, value.sign * op.sign, value.power + op.power)
         if isinstance(op, Transpose):
-            return replace(operands[0], transposed=not operands[0].transposed)
+            (value,) = operands
+            return _Value(value.of, not value.transposed, value.sign, value.power)
         if isinstance(op, Add | MatMul):
             return _Value(_Pending(op, operands))
         terms = [self.force(value) for value in operands]
@@ -222,7 +229,8 @@ def expand_definitions(root: Node) -> Node:
         definition = node.op.definition if isinstance(node.op, Pairwise) else None
         return definition(make_node, *operands) if definition else make_node(node.op, *operands)
 
-    return fold([root], rebuild)[root]
+    defined = any(isinstance(node.op, Pairwise) and node.op.definition for node in post_order(root))
+    return fold([root], rebuild)[root] if defined else root
 
 
 def _rewrite_once(roots: Sequence[Node]) -> list[Node]:
@@ -230,8 +238,7 @@ def _rewrite_once(roots: Sequence[Node]) -> list[Node]:
     uses = count_uses(*roots)
     values: dict[Node, _Value] = {}
     for node in post_order(*roots):
-        # Copies: a value's factor and orientation are changed in place where a consumer absorbs it.
-        value = rewriter.rewrite(node, [replace(values[operand]) for operand in node.operands])
+        value = rewriter.rewrite(node, [values[operand].copy() for operand in node.operands])
         if uses[node] > 1 and isinstance(value.of, _Pending):
             value = _Value(rewriter.force(value))
         values[node] = value

@@ -8,15 +8,16 @@ not a proof; `same_function` confirms it by comparing the values themselves.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autobertc.compiler.canonical import canonicalise
-from autobertc.compiler.reference import Array, evaluate_all
-from autobertc.dsl.graph import Program
+from autobertc.compiler.canonical import canonical_root
+from autobertc.compiler.reference import Array, apply
+from autobertc.dsl.graph import Node, Program, post_order
 from autobertc.dsl.ops import INPUTS
 
 # Two shapes with N and D apart in both directions, so that no formula agrees by an accident of one shape.
@@ -24,6 +25,9 @@ PROBE_SHAPES = ((5, 3), (4, 6))
 PROBE_SEED = 20220222
 SIGNIFICANT_DIGITS = 4
 RELATIVE_TOLERANCE = 1e-9
+# Of probe values kept for programs to come, which share most of their parts in a search: some kilobytes each.
+MAX_VALUES = 20_000
+MAX_HASHES = 20_000
 
 Signature = tuple[Array, ...]
 
@@ -51,42 +55,105 @@ class Keys:
     relabelled: str | None
 
 
+@cache
+def _orders(used: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Ways of naming inputs: as they stand, then the other arrangements of the first names of Q K V P."""
+    return tuple(dict.fromkeys([used, *permutations(list(INPUTS)[: len(used)])]))
+
+
+@cache
+def _arrangements(used: tuple[str, ...]) -> tuple[int, ...]:
+    """Which of the orders name the inputs by the first names."""
+    first = set(list(INPUTS)[: len(used)])
+    return tuple(index for index, order in enumerate(_orders(used)) if set(order) == first)
+
+
+@dataclass(frozen=True, eq=False)
+class _Probes:
+    """The inputs of programs that use the same ones, `[orders, N, D]` for each shape, and values computed so far."""
+
+    inputs: tuple[dict[str, Array], ...]
+    values: dict[Node, Signature]
+
+
+@cache
+def _probes(used: tuple[str, ...]) -> _Probes:
+    inputs = tuple(
+        {name: np.stack([_probe(*shape)[order[place]] for order in _orders(used)]) for place, name in enumerate(used)}
+        for shape in PROBE_SHAPES
+    )
+    return _Probes(inputs, {})
+
+
+def _values(root: Node, used: tuple[str, ...]) -> Signature:
+    """The values of a canonical expression, `[orders, N, D]` for each shape. Values of its parts are kept."""
+    probes = _probes(used)
+    known = probes.values
+    found = known.get(root)
+    if found is not None:
+        return found
+    if len(known) > MAX_VALUES:
+        known.clear()
+    with np.errstate(all="ignore"):
+        for node in post_order(root):
+            if node in known:
+                continue
+            if not node.operands:
+                known[node] = tuple(given[node.op.name] for given in probes.inputs)
+                continue
+            operands = [known[operand] for operand in node.operands]
+            known[node] = tuple(
+                apply(node, [values[index] for values in operands], width)
+                for index, (_, width) in enumerate(PROBE_SHAPES)
+            )
+    return known[root]
+
+
 def signatures(program: Program, relabelled: bool = False) -> list[Signature]:
-    """The program's values on the probes: one signature for each way of naming its inputs by the first names of
-    Q K V P, or, where not `relabelled`, for the names as they stand only."""
+    """The program's values on the probes, computed from its canonical form: one signature for each way of naming its
+    inputs by the first names of Q K V P, or, where not `relabelled`, for the names as they stand only."""
     used = program.inputs
-    chosen = permutations(list(INPUTS)[: len(used)]) if relabelled else [used]
-    orders = [dict(zip(used, names, strict=True)) for names in chosen]
-    values: list[list[Array]] = [[] for _ in orders]
-    for length, width in PROBE_SHAPES:
-        probe = _probe(length, width)
-        stacked = {name: np.stack([probe[order[name]] for order in orders]) for name in used}
-        result = evaluate_all(program, stacked)[program.root]
-        for index in range(len(orders)):
-            values[index].append(result[index])
-    return [tuple(value) for value in values]
+    values = _values(canonical_root(program.root), used)
+    return [tuple(value[index] for value in values) for index in (_arrangements(used) if relabelled else (0,))]
 
 
-def _hash(signature: Signature) -> str | None:
-    hasher = blake2b(digest_size=16)
-    for values in signature:
-        largest = float(np.abs(values).max())
-        if not np.isfinite(largest):
-            return None
-        hasher.update(f"{largest:.{SIGNIFICANT_DIGITS - 1}e}".encode())
-        relative = values / largest if largest else values
-        # Adding 0.0 turns -0.0 into 0.0.
-        hasher.update((np.round(relative, SIGNIFICANT_DIGITS) + 0.0).tobytes())
-    return hasher.hexdigest()
+def _rounded(values: Signature) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """A row for each order: of each shape the values divided by their largest, to so many digits, and the largest, as
+    mantissa and exponent. Also which orders are finite."""
+    parts: list[NDArray[np.float64]] = []
+    finite = np.ones(len(values[0]), dtype=np.bool_)
+    with np.errstate(all="ignore"):
+        for value in values:
+            flat = value.reshape(len(value), -1)
+            largest = np.abs(flat).max(axis=1, keepdims=True)
+            finite &= np.isfinite(largest[:, 0])
+            safe = np.where(largest == 0.0, 1.0, largest)
+            exponent = np.floor(np.log10(safe))
+            mantissa = np.round(largest / 10.0**exponent, SIGNIFICANT_DIGITS - 1)
+            carried = mantissa >= 10.0
+            parts += [np.where(carried, 1.0, mantissa), exponent + carried, np.round(flat / safe, SIGNIFICANT_DIGITS)]
+    # Adding 0.0 turns -0.0 into 0.0.
+    return np.concatenate(parts, axis=1) + 0.0, finite
+
+
+def _hash(row: bytes) -> str:
+    return blake2b(row, digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=MAX_HASHES)
+def _functional(root: Node, used: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """The functional and the relabelled key of a canonical expression: of its values under its own names, and of the
+    first in order of its values under all names."""
+    table, finite = _rounded(_values(root, used))
+    rows = [row.tobytes() for row in table]
+    arranged = [rows[index] for index in _arrangements(used) if finite[index]]
+    return _hash(rows[0]) if finite[0] else None, _hash(min(arranged)) if arranged else None
 
 
 def keys(program: Program) -> Keys:
     """All keys of a program (in canonical form or not)."""
-    canonical = canonicalise(program)
-    functional = _hash(signatures(canonical)[0])
-    hashes = [_hash(signature) for signature in signatures(canonical, relabelled=True)]
-    relabelled = min((key for key in hashes if key is not None), default=None)
-    return Keys(canonical.key, functional, relabelled)
+    root = canonical_root(program.root)
+    return Keys(root.digest.hex(), *_functional(root, program.inputs))
 
 
 def same_function(left: Program, right: Program, relabelled: bool = False) -> bool:
@@ -96,10 +163,10 @@ def same_function(left: Program, right: Program, relabelled: bool = False) -> bo
     """
     finite = [
         signature
-        for signature in signatures(canonicalise(left), relabelled)
+        for signature in signatures(left, relabelled)
         if all(np.isfinite(values).all() for values in signature)
     ]
-    others = signatures(canonicalise(right), relabelled) if finite else []
+    others = signatures(right, relabelled) if finite else []
     return any(
         all(
             np.abs(a - b).max() <= RELATIVE_TOLERANCE * max(np.abs(a).max(), np.abs(b).max())

@@ -37,10 +37,10 @@ class Term(NamedTuple):
         return self.sign, self.power
 
     def scaled(self, sign: int = 1, power: int = 0) -> Term:
-        return self._replace(sign=self.sign * sign, power=self.power + power)
+        return Term(self.core, self.transposed, self.sign * sign, self.power + power)
 
     def turned(self, turn: bool = True) -> Term:
-        return self._replace(transposed=self.transposed != turn)
+        return Term(self.core, self.transposed != turn, self.sign, self.power)
 
     def node(self) -> Node:
         """The value as a graph node: neg outside scale outside transpose outside the core."""

@@ -44,25 +44,25 @@ class Node:
     mixes: bool
 
     def __init__(self, op: Primitive, operands: tuple[Node, ...], value_type: Type) -> None:
+        mixes = False
         if op.name in INPUTS:
             # Inputs sort first and in the order Q K V P, so that canonical forms read naturally.
             digest = list(INPUTS).index(op.name).to_bytes(16)
+            inputs = frozenset([op.name])
         else:
-            hasher = blake2b(f"{op.name}/{len(operands)}".encode(), digest_size=16)
-            for operand in operands:
-                hasher.update(operand.digest)
-            digest = hasher.digest()
-        inputs = frozenset([op.name]) if op.name in INPUTS else frozenset()
-        mixes = bool(operands) and op.contracts(*(operand.type for operand in operands)) == "N"
-        for operand in operands:
-            inputs |= operand.inputs
-            mixes = mixes or operand.mixes
-        for name, value in zip(
-            ("op", "operands", "type", "digest", "inputs", "mixes"),
-            (op, operands, value_type, digest, inputs, mixes),
-            strict=True,
-        ):
-            object.__setattr__(self, name, value)
+            parts = [f"{op.name}/{len(operands)}".encode(), *(operand.digest for operand in operands)]
+            digest = blake2b(b"".join(parts), digest_size=16).digest()
+            inputs = frozenset().union(*(operand.inputs for operand in operands))
+            if operands:
+                mixes = any(operand.mixes for operand in operands)
+                mixes = mixes or op.contracts(*(operand.type for operand in operands)) == "N"
+        assign = object.__setattr__
+        assign(self, "op", op)
+        assign(self, "operands", operands)
+        assign(self, "type", value_type)
+        assign(self, "digest", digest)
+        assign(self, "inputs", inputs)
+        assign(self, "mixes", mixes)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a node is frozen")
@@ -102,19 +102,17 @@ def post_order(*roots: Node) -> Iterator[Node]:
     """Every node below the roots once, operands first: the left operand before the right, a shared node at its
     first visit."""
     done: set[Node] = set()
-    stack: list[tuple[Node, int]] = [(root, 0) for root in reversed(roots)]
+    stack = list(reversed(roots))
     while stack:
-        node, position = stack.pop()
-        if node in done:
-            continue
-        if position < len(node.operands):
-            stack.append((node, position + 1))
-            operand = node.operands[position]
-            if operand not in done:
-                stack.append((operand, 0))
-        else:
+        node = stack[-1]
+        if node not in done:
+            waiting = [operand for operand in node.operands if operand not in done]
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
             done.add(node)
             yield node
+        stack.pop()
 
 
 def count_uses(*roots: Node) -> dict[Node, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import accumulate, product
 from math import comb
 from typing import NamedTuple
@@ -151,13 +151,19 @@ class Tables:
         return found
 
 
+@lru_cache(maxsize=64)
+def tables(ops: tuple[Primitive, ...], inputs: tuple[str, ...], map_products: bool = True) -> Tables:
+    """The tables of a set of operations, filled as they are asked, kept for the next who asks."""
+    return Tables(ops, inputs, map_products)
+
+
 def count_using(ops: Sequence[Primitive], inputs: int, least: int, sizes: Sequence[int], map_products: bool) -> int:
     """How many mixing [N,D] expressions of these sizes use at least `least` of so many inputs."""
     # Over exactly a set of m inputs, by inclusion and exclusion from the counts over at most m.
     at_most = [0]
     for used in range(1, inputs + 1):
-        tables = Tables(ops, "QKVP"[:used], map_products)
-        at_most.append(sum(tables.count(State(ND, True), size) for size in sizes))
+        counted = tables(tuple(ops), tuple("QKVP"[:used]), map_products)
+        at_most.append(sum(counted.count(State(ND, True), size) for size in sizes))
     total = 0
     for used in range(max(least, 1), inputs + 1):
         exactly = sum((-1) ** (used - fewer) * comb(used, fewer) * at_most[fewer] for fewer in range(1, used + 1))

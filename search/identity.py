@@ -69,12 +69,13 @@ class Identities:
     cache: KeyCache = field(default_factory=KeyCache)
     unconfirmed: int = 0
     _seen: dict[CandidateKey, list[tuple[int, Genome]]] = field(default_factory=dict, repr=False)
+    _count: int = 0
 
     def find(self, genome: Genome) -> int | None:
         """The number of the candidate that this one repeats; None where it is new. Equal keys are confirmed by
         comparing values."""
         for number, other in self._seen.get(self.cache.candidate(genome), ()):
-            if same_candidate(genome, other):
+            if self._same(genome, other):
                 return number
             self.unconfirmed += 1
         return None
@@ -84,19 +85,19 @@ class Identities:
         found = self.find(genome)
         if found is None:
             self._seen.setdefault(self.cache.candidate(genome), []).append((number, genome))
+            self._count += 1
         return found
 
     def __len__(self) -> int:
-        return sum(len(same) for same in self._seen.values())
+        return self._count
 
-
-def same_candidate(left: Genome, right: Genome) -> bool:
-    """Whether two genomes agree layer by layer: equal kernels, programs of one function up to the names of inputs."""
-    return len(left) == len(right) and all(map(_same_layer, left.layers, right.layers))
-
-
-def _same_layer(left: Layer, right: Layer) -> bool:
-    if isinstance(left, AttentionLayer) and isinstance(right, AttentionLayer):
-        same = left.program.root is right.program.root or same_function(left.program, right.program, relabelled=True)
-        return same or keys(left.program).structural == keys(right.program).structural
-    return left == right
+    def _same(self, left: Genome, right: Genome) -> bool:
+        """Whether two genomes of equal keys agree layer by layer."""
+        for ours, theirs in zip(left.layers, right.layers, strict=True):
+            if isinstance(ours, AttentionLayer) and isinstance(theirs, AttentionLayer):
+                a, b = ours.program, theirs.program
+                if a.root is b.root or self.cache.keys(a).structural == self.cache.keys(b).structural:
+                    continue
+                if not same_function(a, b, relabelled=True):
+                    return False
+        return True

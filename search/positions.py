@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from autobertc.dsl.graph import Node, Program
 from autobertc.dsl.ops.base import ElementwiseBinary
 
 
-class Traversal(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Traversal:
     """The operations of a program in order.
 
     Attributes:

@@ -48,18 +48,27 @@ def sample_program(space: Space, rng: np.random.Generator, rejected: Counter[str
     illegal (too few inputs, too fast growth, too short once equal parts are shared) is drawn again, of the same length,
     and counted by its reason in `rejected`. Raises `UserError` where nothing legal is found.
     """
+    program = find_program(space, rng, MAX_DRAWS, rejected)
+    if program is None:
+        raise UserError(f"space: no legal program found in {MAX_DRAWS} draws; allow more operations, lengths or growth")
+    return program
+
+
+def find_program(
+    space: Space, rng: np.random.Generator, draws: int, rejected: Counter[str] | None = None
+) -> Program | None:
+    """`sample_program` by at most so many draws; None where none is legal. They are shared out among the lengths."""
     shortest, longest = space.length
     lengths = [length for length in range(shortest, longest + 1) if space.tables.count(PROGRAM, length)]
-    chosen = list(rng.permutation(lengths)) if lengths else []
-    for length in chosen:
-        for _ in range(MAX_DRAWS // len(chosen)):
+    for length in rng.permutation(lengths):
+        for _ in range(draws // len(lengths)):
             root = sample_expression(space, int(length), rng)
             reason = space.illegal(root)
             if reason is None:
                 return Program(root)
             if rejected is not None:
                 rejected[reason] += 1
-    raise UserError(f"space: no legal program found in {MAX_DRAWS} draws; allow more operations, lengths or growth")
+    return None
 
 
 def sample_layer(

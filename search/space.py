@@ -8,22 +8,24 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
-from autobertc.compiler.fusion.growth import Growth, growth_of
+from autobertc.compiler.fusion.growth import Growth, growth_of, is_cubic
 from autobertc.dsl.architecture import KERNEL_SIZES, AttentionLayer, ConvolutionLayer, Layer
 from autobertc.dsl.graph import Node, Program, post_order
 from autobertc.dsl.ops import INPUTS, lookup, primitives
 from autobertc.dsl.ops.base import Primitive
 from autobertc.dsl.types import ND, NN
-from autobertc.search.counting import State, Tables
+from autobertc.search.counting import State, Tables, tables
 from autobertc.search.genome import Genome
 from autobertc.search.space_check import check, read, written
 from autobertc.search.space_size import SpaceSize, measure
 
 Kind = Literal["attention", "convolution"]
-GROWTHS: tuple[Growth, ...] = ("linear", "quadratic", "cubic")
+KINDS: dict[str, Kind] = {"attention": "attention", "convolution": "convolution"}
 PAPER_OPS = tuple(op.name for op in primitives("paper"))
 # The state of a whole program: what it computes for a token depends on other tokens.
 PROGRAM = State(ND, True)
+# Of programs whose legality is remembered.
+MAX_KNOWN = 50_000
 
 
 class Fixed(NamedTuple):
@@ -93,7 +95,7 @@ class Space:
     def tables(self) -> Tables:
         """Counts of the typed expressions over these operations and inputs."""
         # Below the limit only products of maps that the compiler takes apart are legal: few, and well worth having.
-        return Tables(self.primitives, self.inputs)
+        return tables(self.primitives, self.inputs)
 
     @cached_property
     def settled(self) -> dict[int, Fixed]:
@@ -123,7 +125,20 @@ class Space:
         return self.illegal(program.root)
 
     def illegal(self, root: Node) -> str | None:
-        """`legal` of the program with this root."""
+        """`legal` of the program with this root. What was asked before is remembered."""
+        known = self._known
+        if root in known:
+            return known[root]
+        if len(known) >= MAX_KNOWN:
+            known.clear()
+        reason = known[root] = self._judge(root)
+        return reason
+
+    @cached_property
+    def _known(self) -> dict[Node, str | None]:
+        return {}
+
+    def _judge(self, root: Node) -> str | None:
         if root.type != ND:
             return "the result is not [N,D]"
         if not root.mixes:
@@ -131,29 +146,22 @@ class Space:
         if len(root.inputs) < self.least_inputs:
             return "uses too few inputs"
         count = 0
-        suspect = False
+        maps = False
         for node in post_order(root):
             if node.op not in self._allowed:
                 return "uses an input outside the space" if node.op.name in INPUTS else "uses an op outside the space"
             if node.operands:
                 count += 1
-                suspect = suspect or node.type == NN
+                maps = maps or node.type == NN
         if count < self.length[0]:
             return "too short"
         if count > self.length[1]:
             return "too long"
-        if suspect and self._grows_too_fast(root):
-            return f"grows faster than {self.growth} in N"
+        if maps and self.growth != "cubic":
+            program = Program(root)
+            if is_cubic(program) or (self.growth == "linear" and growth_of(program) != "linear"):
+                return f"grows faster than {self.growth} in N"
         return None
-
-    def _grows_too_fast(self, root: Node) -> bool:
-        if self.growth == "cubic":
-            return False
-        if self.growth == "quadratic" and not any(
-            node.type == NN and len(node.operands) > 1 and contracts_maps(node) for node in post_order(root)
-        ):
-            return False
-        return GROWTHS.index(growth_of(Program(root))) > GROWTHS.index(self.growth)
 
     def legal_layer(self, index: int, layer: Layer) -> str | None:
         """Why the layer is outside the space at this place, or None."""
@@ -184,12 +192,6 @@ class Space:
         return measure(self)
 
 
-def contracts_maps(node: Node) -> bool:
-    """Whether an operation contracts two [N,N] maps over N."""
-    types = [operand.type for operand in node.operands]
-    return types[0] == NN and node.op.contracts(*types) == "N"
-
-
 def kind_of(layer: Layer) -> Kind:
     """The kind of a layer."""
     return "convolution" if isinstance(layer, ConvolutionLayer) else "attention"
@@ -197,8 +199,8 @@ def kind_of(layer: Layer) -> Kind:
 
 def read_fixed(text: str) -> Fixed:
     """What a line of `fixed` settles. Raises `AbzError` where it is no layer, `ValueError` where it is several."""
-    if text in ("attention", "convolution"):
-        return Fixed(text)
+    if text in KINDS:
+        return Fixed(KINDS[text])
     genome = Genome.read(text)
     if len(genome) != 1:
         raise ValueError("more than one layer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ from autobertc.search.counting import count_using
 if TYPE_CHECKING:
     from autobertc.search.space import Space
 
-MAX_LENGTH = 64
+MAX_LENGTH = 32
 MAX_LAYERS = 1024
 # No set of primitives needs this many operations for its shortest program, unless it has none.
 LONGEST_LEAST = 12
+CHECK_DRAWS = 2000
 
 
 def _fault(key: str, message: str) -> UserError:
@@ -101,22 +102,35 @@ def _check_programs(space: Space) -> None:
     """That there are programs at all."""
     shortest, longest = space.length
     inputs, least = len(space.inputs), space.least_inputs
-    map_products = space.growth == "cubic"
 
     def some(sizes: Iterable[int]) -> bool:
-        return any(count_using(space.primitives, inputs, least, [size], map_products) for size in sizes)
+        return any(count_using(space.primitives, inputs, least, [size], True) for size in sizes)
 
-    if some(range(shortest, longest + 1)):
-        return
-    needed = next((size for size in range(1, LONGEST_LEAST) if some([size])), None)
     whole = "that mixes tokens" + (f" and uses {least} inputs" if least > 1 else "")
-    if needed and needed > longest:
-        raise _fault("length", f"no program {whole} is that short: with these ops the shortest has {needed} operations")
-    raise _fault(
-        "ops",
-        f"no program {whole} can be made of {', '.join(space.ops)}: add `transpose` and `softmax`, or `matmul` with "
-        "`transpose` or `cosine_similarity`",
-    )
+    if not some(range(shortest, longest + 1)):
+        needed = next((size for size in range(1, LONGEST_LEAST) if some([size])), None)
+        if needed and needed > longest:
+            raise _fault(
+                "length", f"no program {whole} is that short: with these ops the shortest has {needed} operations"
+            )
+        raise _fault(
+            "ops",
+            f"no program {whole} can be made of {', '.join(space.ops)}: add `transpose` and `softmax`, or `matmul` "
+            "with `transpose` or `cosine_similarity`",
+        )
+    if space.growth != "cubic" and not _has_legal(space):
+        raise _fault(
+            "growth",
+            f"no program {whole} was found that grows no faster than {space.growth} in N; allow more or add ops",
+        )
+
+
+def _has_legal(space: Space) -> bool:
+    """Whether one of a few draws, the first for nearly all spaces, is legal."""
+    from autobertc.search.randomness import generator
+    from autobertc.search.sampling import find_program
+
+    return find_program(space, generator("is there a program"), CHECK_DRAWS) is not None
 
 
 # ------------------------------------------------------------ tables
@@ -134,7 +148,7 @@ def read(table: Mapping[str, Any]) -> Space:
     for key in table:
         if key not in keys:
             raise _fault(key, f"unknown key; {_nearest(key, keys)}")
-    values = {key: _READERS[key](key, value) for key, value in table.items()}
+    values: dict[str, Any] = {key: _READERS[key](key, value) for key, value in table.items()}
     return Space(**values)
 
 
@@ -210,7 +224,7 @@ def _fixed(key: str, value: Any) -> tuple[tuple[int, str], ...]:
     return tuple(sorted(found.items()))
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Any], Any]] = {
     "ops": _ops,
     "inputs": _inputs,
     "least_inputs": _integer,

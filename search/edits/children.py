@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -64,10 +65,10 @@ def draw_between(
     return Child(genome.with_layer(index, after), LayerEdit(way, index, before, after), probability)
 
 
-def _between(space: Space, genome: Genome, index: int) -> list[str]:
+def _between(space: Space, genome: Genome, index: int) -> list[Literal["turn", "kernel"]]:
     if space.is_settled(index):
         return []
-    ways = ["turn"] if len(space.kinds(index)) > 1 else []
+    ways: list[Literal["turn", "kernel"]] = ["turn"] if len(space.kinds(index)) > 1 else []
     if isinstance(genome.layers[index], ConvolutionLayer) and len(space.kernels) > 1:
         ways.append("kernel")
     return ways

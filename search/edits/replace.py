@@ -37,7 +37,7 @@ class Replace:
         return found
 
 
-def _slots(around: Surroundings, target: Node, it: Signature) -> list[tuple[Sequence[Node], ...]]:
+def _slots(around: Surroundings, target: Node, it: Signature) -> Sequence[tuple[Sequence[Node], ...]]:
     """The candidates for each operand of the new operation; several ways where an operand can go to several places."""
     old = target.operands
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
@@ -28,7 +29,8 @@ class Site(NamedTuple):
     place: int = 0
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Choice:
     """Values that can stand in a site's place: for each slot a value of its candidates, handed to `make`."""
 
     slots: tuple[Sequence[Node], ...]
@@ -81,7 +83,8 @@ class Surroundings:
     def __init__(self, space: Space, root: Node) -> None:
         self.space = space
         self.root = root
-        self.order, self.index, self.after = traverse(root)
+        found = traverse(root)
+        self.order, self.index, self.after = found.order, found.index, found.after
         self._free: dict[Node | None, dict[Type, tuple[Node, ...]]] = {}
 
     @cached_property
