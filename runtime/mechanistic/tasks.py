@@ -100,7 +100,9 @@ def induction(rng: np.random.Generator, batch: int, length: int, symbols: int) -
 @cache
 def _table() -> Ints:
     """What follows each pair of symbols: the same for every seed, for it is what a model has to learn by heart."""
-    return np.random.default_rng(20220222).integers(_LOCAL_SYMBOLS, size=(_LOCAL_SYMBOLS, _LOCAL_SYMBOLS))
+    # Each row is a permutation, so that no symbol is commoner than others.
+    rng = np.random.default_rng(20220222)
+    return np.stack([rng.permutation(_LOCAL_SYMBOLS) for _ in range(_LOCAL_SYMBOLS)])
 
 
 def local_completion(rng: np.random.Generator, batch: int, length: int, symbols: int) -> Rows:

@@ -80,7 +80,5 @@ def initial_weights(run: Path, genome: Genome, sizes: Sizes) -> Tensors:
     """
     path = latest_snapshot(Path(run) / FOLDER)
     if path is None:
-        raise SnapshotError(
-            f"{run} has no snapshot of a super-net: it searched without sharing, or is no search's folder"
-        )
+        raise SnapshotError(f"{run} has no whole snapshot of a super-net: a search without sharing leaves none")
     return plain_state(extract(read_snapshot(path), genome.architecture(sizes)))

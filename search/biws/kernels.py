@@ -63,7 +63,9 @@ def chains(model: nn.Module) -> Iterator[tuple[nn.Parameter, KernelChain]]:
     """Each wide kernel of a model and its chain."""
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList) and isinstance(module[0], KernelChain):
-            yield module.original, module[0]
+            original = module.original
+            assert isinstance(original, nn.Parameter)
+            yield original, module[0]
 
 
 def undecayed(model: nn.Module) -> list[nn.Parameter]:

@@ -146,6 +146,7 @@ def choose(supernet: MaskedLanguageModel, architecture: Architecture) -> None:
         raise ValueError(f"the super-net has {len(layers)} layers, the architecture {len(architecture.layers)}")
     module = modeling_module(architecture)
     for layer, entry in zip(layers, module.AutobertcConfig().layers, strict=True):
+        assert isinstance(layer, SuperLayer)
         layer.choose(module.PROGRAMS[entry["program"]] if entry["type"] == "attention" else entry["kernel_size"])
 
 

@@ -26,7 +26,7 @@ from autobertc.search.biws.candidates import candidate_tensors, extract
 from autobertc.search.biws.kernels import decay_taps, undecayed
 from autobertc.search.biws.snapshots import Snapshot, SnapshotError, read_snapshot, write_tensors
 from autobertc.search.evaluation import junk
-from autobertc.search.evaluation.job import CandidateJob, CandidateResult
+from autobertc.search.evaluation.job import CandidateJob, CandidateResult, State
 from autobertc.search.evaluation.proxies import Proxy, Scores, make_proxy
 from autobertc.search.evaluation.settings import EvaluationSettings
 from autobertc.search.randomness import seed_of
@@ -54,7 +54,7 @@ class _Clock:
 class _Training:
     """What came of one learning rate."""
 
-    state: str = "complete"
+    state: State = "complete"
     reason: str = ""
     score: float = -math.inf
     scores: Scores = field(default_factory=dict)
@@ -120,7 +120,7 @@ def _evaluate(job: CandidateJob, clock: _Clock) -> CandidateResult:
     known: dict[str, Any] = {"rungs": tuple(best.rungs), "timings": clock.seconds, "flops": flops}
     if best.model is None or not math.isfinite(best.score):
         chosen = next((each for each in trainings if each.state == "stopped"), trainings[0])
-        state = "stopped" if chosen.state == "stopped" else "failed"
+        state: State = "stopped" if chosen.state == "stopped" else "failed"
         return CandidateResult(job.number, state, chosen.reason, **{**known, "rungs": tuple(chosen.rungs)})
     with clock.part("measure"):
         parameters = sum(parameter.numel() for parameter in best.model.parameters())

@@ -134,6 +134,6 @@ def _statement(passed: bool, architectures: float, noise: float, correlation: fl
     if passed:
         return f"The signal gate is passed: {found}."
     return (
-        f"The signal gate is NOT passed: {found}. At least {REQUIRED:g} times is asked for: below it a search follows the "
-        "seeds. Train longer, or take a proxy with more signal."
+        f"The signal gate is NOT passed: {found}. At least {REQUIRED:g} times is asked for: below it a search follows "
+        "the seeds. Train longer, or take a proxy with more signal."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -55,10 +57,10 @@ def _check_mixing(model: nn.Module, ids: Tensor) -> None:
     """Exchange one token in the middle of each row: other tokens' outputs must not all stay as they were."""
     place = ids.shape[1] // 2
     other = ids.clone()
-    # A neighbouring token of the row, or where it is the same, the next number: never one beyond the vocabulary.
+    # The row's first token, or where that stands there already the number before it: both are in the vocabulary.
     other[:, place] = torch.where(ids[:, place] == ids[:, 0], ids[:, place] - 1, ids[:, 0]).clamp(min=0)
-    base = model.bert  # type: ignore[union-attr]
-    before, after = (base(input_ids=each).last_hidden_state for each in (ids, other))  # type: ignore[operator]
+    base: Any = model.bert
+    before, after = (base(input_ids=each).last_hidden_state for each in (ids, other))
     if not (bool(torch.isfinite(before).all()) and bool(torch.isfinite(after).all())):
         raise Junk("the output before training is not finite")
     changed = (before != after).any(-1).any(0)

@@ -141,5 +141,7 @@ class EvaluationSettings:
         for name in values:
             if name not in names:
                 raise unknown("setting of evaluation", name, names)
-        made = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        made: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         return EvaluationSettings(**made)

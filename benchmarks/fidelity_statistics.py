@@ -1,0 +1,93 @@
+"""What `search_fidelity.py` says of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from autobertc.search.evaluation.hurdles import thresholds
+from autobertc.search.evaluation.job import CandidateResult
+from autobertc.search.randomness import generator
+
+BOOTSTRAPS = 2000
+ELITE = 5
+
+
+def scores_of(result: CandidateResult) -> dict[str, float] | None:
+    """All its numbers, higher better; None where it was not evaluated to the end."""
+    if result.state != "complete":
+        return None
+    return {"score": result.values[0]} | {
+        name: -value if name.endswith("_loss") else value for name, value in result.scores.items()
+    }
+
+
+def tau(cheap: Sequence[Any], full: Sequence[Any], task: str, seed: int) -> dict[str, Any] | None:
+    """Kendall's tau-b of a task, with its interval by bootstrap over architectures; None of few or equal ones."""
+    pairs = [(a[task], b[task]) for a, b in zip(cheap, full, strict=True) if a and b and task in a and task in b]
+    if len(pairs) < 4:
+        return None
+    data = np.array(pairs)
+    if not np.ptp(data, axis=0).all():  # all the same on one side: there is no order to compare
+        return None
+    rng = generator(seed, task, "bootstrap")
+    drawn = [kendalltau(*data[rng.integers(len(data), size=len(data))].T).statistic for _ in range(BOOTSTRAPS)]
+    low, high = np.nanquantile(drawn, [0.025, 0.975]) if np.isfinite(drawn).any() else (np.nan, np.nan)
+    return {"tau": float(kendalltau(*data.T).statistic), "low": float(low), "high": float(high), "count": len(pairs)}
+
+
+def hurdles_report(rungs: Sequence[float], sizes: Sequence[int], results: Sequence[Any], full: Sequence[Any]) -> Any:
+    """What hurdles would have saved and whom they would have stopped, by the rungs that were recorded.
+
+    `sizes` are the rounds'. By replay: with the thresholds of finished rounds, which of these trainings would have
+    ended at a rung. What the super-net would have missed of them is not in it.
+    """
+    reached: list[tuple[float, ...]] = []
+    stopped: list[bool] = []
+    spent, place = 0.0, 0
+    for size in sizes:
+        limits = thresholds(reached, len(rungs))
+        ended = []
+        for result in results[place : place + size]:
+            at = next((n for n, (s, t) in enumerate(zip(result.rungs, limits, strict=False)) if s < t), len(rungs) - 1)
+            spent += rungs[at]
+            ended.append(result.rungs[: at + 1])
+            stopped.append(at < len(rungs) - 1)
+        reached += ended
+        place += size
+    known = [number for number, scores in enumerate(full) if scores]
+    best = sorted(known, key=lambda number: -full[number]["score"])[:ELITE]
+    return {
+        "steps_saved": 1 - spent / max(1, len(results)),
+        "stopped": sum(stopped),
+        "of": len(stopped),
+        "stopped_of_the_best": sum(stopped[number] for number in best),
+        "best": len(best),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    lines = [
+        f"{report['architectures']} architectures; {report['steps']:,} steps beside {report['full_steps']:,} from "
+        f"scratch: {report['steps_saved']:.0%} of the steps saved (the paper: 80%).",
+        "",
+        "Kendall's tau between the two, with its 95% interval (bootstrap over architectures). Rows with a slash "
+        "inherit weights: what feed-forward / norms belong to.",
+        "",
+        "| start | task | tau | interval | architectures |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in report["taus"].items():
+        for task, each in found.items():
+            if each:
+                interval = f"{each['low']:.2f} to {each['high']:.2f}"
+                lines.append(f"| {name} | {task} | {each['tau']:.2f} | {interval} | {each['count']} |")
+    lines += ["", "Hurdles, by replay:", "", "| sharing | steps saved | stopped | of the best |", "|---|---|---|---|"]
+    for name, each in report["hurdles"].items():
+        best = f"{each['stopped_of_the_best']} of {each['best']}"
+        lines.append(f"| {name} | {each['steps_saved']:.0%} | {each['stopped']} of {each['of']} | {best} |")
+    return "\n".join(lines) + "\n"
