@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from autobertc.dsl.architecture import AttentionLayer
-from autobertc.dsl.graph import Node, Program, make_node
+from autobertc.dsl.graph import Node, Program, make_node, post_order
 from autobertc.search.genome import Genome
 from autobertc.search.randomness import generator
 from autobertc.search.strategies.base import History, Record, Strategy
-from autobertc.search.strategies.domain import Draws, Edited
+from autobertc.search.strategies.domain import Draws, Edited, SeenGenomes
 
 # Every operation of one operand that keeps [N,D] as it is: any chain of them is legal.
 OPERATIONS = ("exp", "logsigmoid", "neg", "relu", "scale", "sigmoid", "softmax", "softsign", "square", "tanh")
@@ -103,36 +103,18 @@ class Planted:
         return SeenGenomes(set(genomes))
 
 
-class SeenGenomes:
-    """Genomes told apart by their graphs."""
-
-    def __init__(self, known: set[Genome]) -> None:
-        self.known = known
-
-    def add(self, genome: Genome) -> bool:
-        before = len(self.known)
-        self.known.add(genome)
-        return len(self.known) > before
-
-
-_CHAINS: dict[tuple[int, ...], AttentionLayer] = {}
-_CHOICES: dict[Node, tuple[int, ...]] = {}
-
-
+@lru_cache(maxsize=20_000)
 def _chain(choices: tuple[int, ...]) -> AttentionLayer:
     """The layer that applies the operations in order."""
-    layer = _CHAINS.get(choices)
-    if layer is None:
-        node = make_node("Q")
-        for choice in choices:
-            node = make_node(OPERATIONS[choice], node)
-        layer = _CHAINS[choices] = AttentionLayer(Program(node))
-        _CHOICES[node] = choices
-    return layer
+    node = make_node("Q")
+    for choice in choices:
+        node = make_node(OPERATIONS[choice], node)
+    return AttentionLayer(Program(node))
 
 
+@lru_cache(maxsize=20_000)
 def _choices(root: Node) -> tuple[int, ...]:
-    return _CHOICES[root]
+    return tuple(OPERATIONS.index(node.op.name) for node in post_order(root) if node.operands)
 
 
 def candidates_needed(problem: Planted, strategy: Strategy, limit: int, round_size: int = 25) -> int | None:

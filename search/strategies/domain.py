@@ -6,7 +6,7 @@ The strategies search over any space that answers this: the genomes of a `Space`
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
@@ -40,6 +40,12 @@ class Draws:
         if self.priorities is None:
             return legal[self.index(len(legal))]
         return self._by(self.priorities.operation(layer, position, legal), legal)
+
+    def of_operations(self, layer: int, position: int, legal: Sequence[int]) -> Sequence[float]:
+        """The probability of each of these operations at a position of a layer."""
+        if self.priorities is None or not legal:
+            return [1 / len(legal)] * len(legal) if legal else []
+        return self.priorities.operation(layer, position, legal)
 
     def kernel(self, layer: int, legal: Sequence[int]) -> int:
         """One of the kernel sizes (indices into the space's list) that a layer may have."""
@@ -104,3 +110,23 @@ class Domain(Protocol):
     def seen(self, genomes: Iterable[Genome]) -> Seen:
         """A memory that holds these."""
         ...
+
+
+class SeenGenomes:
+    """A memory that tells genomes apart by their graphs.
+
+    Attributes:
+        known: the genomes.
+        within: those that there are; any other counts as known. None is all.
+    """
+
+    def __init__(self, known: set[Genome], within: Container[Genome] | None = None) -> None:
+        self.known = known
+        self.within = within
+
+    def add(self, genome: Genome) -> bool:
+        """See `Seen.add`."""
+        if genome in self.known or (self.within is not None and genome not in self.within):
+            return False
+        self.known.add(genome)
+        return True

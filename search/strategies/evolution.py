@@ -78,8 +78,8 @@ class Evolution(RandomSearch):
         if mates and self.settings.crossover and draws.rng.random() < self.settings.crossover:
             mate = list(mates.values())[draws.index(len(mates))]
             mixed = draw_crossover(parent.genome, mate.genome, draws.rng)
-            genome = mixed and mixed.apply(parent.genome)
-            return genome and (genome, (parent.number, mate.number), (str(mixed),), "crossover")
+            child = None if mixed is None else mixed.apply(parent.genome)
+            return None if child is None else (child, (parent.number, mate.number), (str(mixed),), "crossover")
         genome = parent.genome
         edits = []
         if self.settings.both or draws.rng.random() < 0.5 or not any(True for _ in genome.programs()):

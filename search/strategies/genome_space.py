@@ -67,9 +67,8 @@ class GenomeSpace:
 
     def edit_program(self, genome: Genome, draws: Draws) -> Edited | None:
         def weights(layer: int, position: int, names: Sequence[str]) -> Sequence[float]:
-            assert draws.priorities is not None
             legal = [self._operation[name] for name in names]
-            return draws.priorities.operation(layer, position, legal)
+            return draws.of_operations(layer, position, legal)
 
         rejected: Counter[str] = Counter()
         by_priority = weights if draws.priorities else None

@@ -17,7 +17,8 @@ def pareto_ranks(values: Sequence[Values]) -> list[int]:
     One objective: the rank among the distinct values.
     """
     table = np.array(values)
-    better = (table[:, None] >= table[None]).all(axis=2) & (table[:, None] > table[None]).any(axis=2)
+    least = np.all(table[:, None] >= table[None], axis=2)
+    better = np.asarray(least & np.any(table[:, None] > table[None], axis=2))
     ranks = np.full(len(table), -1)
     rank = 0
     while (ranks < 0).any():
