@@ -68,10 +68,12 @@ def _see_through(run: Path, configuration: Configuration) -> None:
 def write_search_report(run: Path, output: Path | None) -> None:
     """Write the report. Raises `UserError`."""
     from autobertc.search.report import write_report
+    from autobertc.search.report.runs import read_run
 
-    place = output or run / "report"
-    write_report(run, place)
-    typer.echo(f"wrote {place}")
+    _, configuration = open_run(run)
+    command = shlex.join(["autobertc", *pretrain_command(Path(), configuration)])
+    page = write_report(read_run(run, command), output or run / "report")
+    typer.echo(f"wrote {page}")
 
 
 def export_winner(run: Path, output: Path, number: int | None, pretrain: bool) -> None:

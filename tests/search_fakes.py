@@ -18,6 +18,7 @@ from autobertc.dsl.errors import UserError
 from autobertc.runtime.files import write_text
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult
 from autobertc.search.genome import Genome
+from autobertc.search.positions import traverse
 from autobertc.search.randomness import generator
 from autobertc.search.strategies.base import History, Proposal
 from autobertc.search.strategies.selection import best, current_values
@@ -85,6 +86,20 @@ def evaluate_badly(job: CandidateJob) -> CandidateResult:
     if job.number == 1:
         return None  # type: ignore[return-value]
     return CandidateResult(job.number, "complete", values=(float(job.number),))
+
+
+def evaluate_by_operations(job: CandidateJob) -> CandidateResult:
+    """The more logsigmoids the better; every seventh candidate fails, and every ninth is stopped."""
+    if job.purpose == "candidate" and job.number % 7 == 3:
+        return CandidateResult(job.number, "failed", "went non-finite")
+    if job.purpose == "candidate" and job.number % 9 == 5:
+        return CandidateResult(job.number, "stopped", "rung 1", rungs=(0.1,), timings={"train": 1.0})
+    genome = Genome.read(job.genome)
+    names = [node.op.name for _, program in genome.programs() for node in traverse(program.root).order]
+    score = names.count("logsigmoid") + 0.1 * float(np.random.default_rng(job.seed).normal())
+    timings = {"train": 3.0, "score": 1.0}
+    scores = {"recall": score, "copy": -score}
+    return CandidateResult(job.number, "complete", values=(score,), scores=scores, timings=timings, flops=1000)
 
 
 def read_weights(path: Path) -> float:

@@ -80,6 +80,7 @@ def test_wheel(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in installed} == {"autobertc"}
     expected = {"autobertc/py.typed", *(f"autobertc/{path.relative_to(ROOT)}" for path in ROOT.glob("grammars/*.lark"))}
     expected |= {f"autobertc/{path.relative_to(ROOT)}" for path in ROOT.glob("compiler/templates/*.jinja")}
+    expected |= {f"autobertc/search/report/{name}" for name in ("page.html.jinja", "style.css.jinja", "script.js")}
     expected |= {f"autobertc/{path.relative_to(ROOT)}" for path in ROOT.glob("search/presets/*.toml")}
     for name in SETTINGS["tool"]["setuptools"]["packages"]:
         folder = ROOT.joinpath(*name.split(".")[1:])

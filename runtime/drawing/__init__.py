@@ -29,6 +29,11 @@ def draw(architecture: Architecture, path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a picture is one of {', '.join(SUFFIXES)}, not {path.suffix or path.name!r}")
     canvas = Canvas()
+    canvas.save(path, *compose(canvas, architecture))
+
+
+def compose(canvas: Canvas, architecture: Architecture) -> Point:
+    """Draw an architecture on a canvas; returns the width and height it takes, in points."""
     numbers = layers_by_symbol(architecture)
     cards = _cards(architecture, numbers)
     backbone = Backbone(canvas, architecture, numbers)
@@ -49,7 +54,7 @@ def draw(architecture: Architecture, path: Path) -> None:
         canvas.text((_MARGIN, bottom + 12), f"and {hidden:,} further program{plural}", 9, SOFT_INK, "left")
         bottom += 24
     bottom = _draw_legend(canvas, architecture, cards, (_MARGIN, bottom + 18), width)
-    canvas.save(path, width + 2 * _MARGIN, bottom + _MARGIN - 10)
+    return width + 2 * _MARGIN, bottom + _MARGIN - 10
 
 
 def _cards(architecture: Architecture, numbers: dict[Symbol, list[int]]) -> list[Card]:

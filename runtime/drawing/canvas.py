@@ -92,16 +92,35 @@ class Canvas:
         edge: str | None = None,
         radius: float = 5.0,
         line: float = 0.8,
+        opacity: float | None = None,
     ) -> None:
-        """A rectangle with round corners; `corner` is its upper left."""
+        """A rectangle with round corners; `corner` is its upper left. `opacity` is of the whole, 1 if None."""
         style = f"round,pad=0,rounding_size={min(radius, *(side / 2 for side in size))}"
         self._artists.append(
-            FancyBboxPatch(corner, *size, boxstyle=style, facecolor=fill, edgecolor=edge or "none", linewidth=line)
+            FancyBboxPatch(
+                corner,
+                *size,
+                boxstyle=style,
+                facecolor=fill,
+                edgecolor=edge or "none",
+                linewidth=line,
+                alpha=opacity,
+            )
         )
 
-    def disc(self, middle: Point, radius: float, fill: str) -> None:
-        """A filled circle."""
-        self._artists.append(Circle(middle, radius, facecolor=fill, edgecolor="none", linewidth=0))
+    def disc(
+        self, middle: Point, radius: float, fill: str, edge: str | None = None, opacity: float | None = None
+    ) -> None:
+        """A filled circle; with an `edge`, a line of one point around it."""
+        width = 1 if edge else 0
+        self._artists.append(
+            Circle(middle, radius, facecolor=fill, edgecolor=edge or "none", linewidth=width, alpha=opacity)
+        )
+
+    def area(self, points: Sequence[Point], fill: str, opacity: float | None = None) -> None:
+        """A filled polygon."""
+        outline = Outline([*points, points[0]], closed=True)
+        self._artists.append(PathPatch(outline, facecolor=fill, edgecolor="none", linewidth=0, alpha=opacity))
 
     def text(
         self,
@@ -112,23 +131,27 @@ class Canvas:
         align: Align = "center",
         bold: bool = False,
         mono: bool = False,
+        turned: bool = False,
     ) -> None:
-        """A line of text whose small letters are centred on the height of `at`."""
+        """A line of text whose small letters are centred on the height of `at`; `turned`, it runs upwards, centred on
+        the breadth of `at`."""
         artist = Text(
-            at[0],
-            at[1] + 0.36 * size,
+            at[0] + (0.36 * size if turned else 0.0),
+            at[1] + (0.0 if turned else 0.36 * size),
             text,
             color=colour,
             fontproperties=_font(size, bold, mono),
             horizontalalignment=align,
             verticalalignment="baseline",
             parse_math=False,
+            rotation=90 if turned else None,
+            rotation_mode="anchor" if turned else None,
         )
         self._artists.append(artist)
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0) -> None:
+    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
         """Straight pieces through the points."""
-        self._stroke(Outline(list(points)), colour, width)
+        self._stroke(Outline(list(points)), colour, width, dashed)
 
     def rise(self, start: Point, end: Point, colour: str, width: float = 1.0) -> None:
         """A curve that leaves `start` and reaches `end` vertically."""
@@ -136,8 +159,9 @@ class Canvas:
         vertices = [start, (start[0], middle), (end[0], middle), end]
         self._stroke(Outline(vertices, [Outline.MOVETO, *[Outline.CURVE4] * 3]), colour, width)
 
-    def _stroke(self, outline: Any, colour: str, width: float) -> None:
-        patch = PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, snap=False)
+    def _stroke(self, outline: Any, colour: str, width: float, dashed: bool = False) -> None:
+        style = (0, (4, 3)) if dashed else "solid"
+        patch = PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, snap=False)
         self._artists.append(patch)
 
     def tip(self, at: Point, direction: Point, colour: str, size: float = 4.0) -> None:

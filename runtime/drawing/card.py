@@ -54,7 +54,7 @@ class Card:
         root = self.program.root
         self.operations = sum(1 for node in self.program.nodes() if node.operands)
         fits = self.operations <= min(MAX_OPERATIONS, self.budget)
-        self.layout = lay_out(root, _node_width, MAX_SLOTS) if fits else None
+        self.layout = lay_out(root, node_width, MAX_SLOTS) if fits else None
         lets, (expression,) = print_roots([root])
         self.text = [*(f"let {name} = {value}" for name, value in lets), f"att: {expression}"]
 
@@ -121,7 +121,8 @@ def _name(node: Node) -> str:
     return fit(node.op.name, 150, _NAME_SIZE)
 
 
-def _node_width(node: Node) -> float:
+def node_width(node: Node) -> float:
+    """The width of a value in a drawn graph, in points."""
     if is_input(node.op):
         return NODE_HEIGHT
     ports = 22.0 + 17.0 * len(node.operands) if is_ordered(node) else 0.0
