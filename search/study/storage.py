@@ -201,11 +201,7 @@ class StudyStorage:
 
     def set_result(self, number: int, evaluation: Evaluation) -> None:
         """Keep what a candidate's evaluation gave; it is running still."""
-        data: dict[str, Any] = {
-            "started": evaluation.started,
-            "finished": evaluation.finished,
-            "worker": evaluation.worker,
-        }
+        data = _when(evaluation)
         self._call("set_trial_user_attr", self._ids[number], "result", {**plain(evaluation.result), **data})
         self._trials[number] = replace(self._trials[number], result=evaluation.result, **data)
 
@@ -225,11 +221,7 @@ class StudyStorage:
 
     def set_evaluation(self, evaluation: Evaluation) -> None:
         """Keep a parent's or an anchor's evaluation."""
-        data: dict[str, Any] = {
-            "started": evaluation.started,
-            "finished": evaluation.finished,
-            "worker": evaluation.worker,
-        }
+        data = _when(evaluation)
         key = f"rescored:{evaluation.round}:{evaluation.number}"
         self.set_attribute(key, {**plain(evaluation.result), **data})
 
@@ -263,9 +255,8 @@ def _when(evaluation: Evaluation) -> dict[str, Any]:
 
 def _trial(frozen: Any) -> Trial:
     attributes = frozen.user_attrs
-    known: dict[str, Any] = {
-        name: tuple(attributes[name]) if isinstance(attributes[name], list) else attributes[name] for name in _PROPOSED
-    }
+    known: dict[str, Any] = {name: attributes[name] for name in _PROPOSED if name in attributes}
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     trial = Trial(number=frozen.number, **known)
     if "result" in attributes:
         data = attributes["result"]

@@ -84,6 +84,17 @@ def test_mistakes_in_settings(setting: str, message: str) -> None:
         load_configuration(preset="tiny", settings=[setting])
 
 
+def test_an_anchor_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.abz"
+    path.write_text("model mine {}\nconv: 3\nconv: 5\nconv: 7\n")
+    plan = make_plan(load_configuration(preset="tiny", settings=[f'study.anchor="{path}"']))
+    assert "conv: 5" in plan.anchor and "hidden: 64" in plan.anchor
+    with pytest.raises(UserError, match="has 3 layers, and the space 4"):
+        make_plan(load_configuration(preset="tiny", settings=[f'study.anchor="{path}"', "space.layers=4"]))
+    with pytest.raises(UserError, match=r"'bret' is no architecture's name \(bert,.* and no file"):
+        make_plan(load_configuration(preset="tiny", settings=["study.anchor=bret"]))
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*none.toml"):
         load_configuration(tmp_path / "none.toml")

@@ -117,6 +117,7 @@ class RayTasks:
         """A task's answer; None where its worker or node was lost and it is tried again."""
         task, attempts, started = self._running.pop(reference)
         errors = self._ray.exceptions
+        answer: Answer
         try:
             answer, tensors = self._ray.get(reference)
         except (errors.RayError, ConnectionError) as error:
