@@ -23,6 +23,7 @@ from training_step import labelled_batch, step
 from transformers import DataCollatorForLanguageModeling, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from autobertc.dsl.architecture import Architecture, print_architecture
+from autobertc.runtime.data.reading import quiet
 from autobertc.runtime.data.sources import TextSource
 from autobertc.runtime.data.vocabulary import train_tokenizer
 from autobertc.runtime.tokenizer import save_tokenizer
@@ -197,7 +198,7 @@ def _heads(settings: Settings) -> list[Row]:
 def training_speed(settings: Settings) -> Section:
     """Both genomes beside BERT; the head; and the wait."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder, library_silent():
+    with tempfile.TemporaryDirectory() as folder, library_silent(), quiet(progress=False):
         place = Path(folder)
         tokenizer = tokenizer_of(settings.vocabulary, place / "tokenizer")
         for name in reversed(SMALL):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -276,11 +277,19 @@ def test_tensorboard_has_the_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [value for _, value in found] == pytest.approx([value for _, value in expected])
 
 
-def test_sources_may_be_many(tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
+def _documents(corpus: Any) -> list[tuple[int, ...]]:
+    edges = corpus.sentence_starts[corpus.document_starts].tolist()
+    return [tuple(corpus.tokens(first, end).tolist()) for first, end in pairwise(edges)]
+
+
+def test_a_stream_leaves_out_what_is_held_out_and_begins_again(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    text.write_text("\n\n".join(f"The first line of {n}. Another one, number {n}." for n in range(30)))
+    text.write_text("\n\n".join(f"The first line of {n}. Another one, number {n}." for n in range(60)))
     run = tiny_run(sources=(TextSource.parse(str(text)),), tokenizer=text, vocab=100, streaming=True, held_out=0.2)
     prepared = preparation.prepare(run, say=silent)
     rows = iter(prepared.examples)
-    assert [next(rows)["draw"] for _ in range(200)][-1] > 0  # again from its start
+    assert [next(rows)["draw"] for _ in range(400)][-1] > 0  # again from its start
+    assert prepared.held_out is not None
+    held = _documents(prepared.held_out.corpus)
+    streamed = [document for block in prepared.examples._blocks() for document in _documents(block)]
+    assert len(held) + len(streamed) == len({*held, *streamed}) == 60 and len(held) >= 2

@@ -41,7 +41,7 @@ def test_changes_replace_and_none_stays() -> None:
         ("base", {"dropout": 1.0}, "dropout"),
         ("base", {"precision": "bf61"}, "did you mean `bf16`"),
         ("base", {"optimizer": "moun"}, "did you mean `muon`"),
-        ("base", {"batch_ramp": 1.0}, "the batch's ramp is a share of the steps"),
+        ("base", {"batch_ramp": 1.0}, "the batch's ramp must be at least 0"),
     ],
 )
 def test_numbers_that_cannot_be(preset: str, changes: dict[str, object], message: str) -> None:
