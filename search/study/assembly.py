@@ -167,9 +167,11 @@ class Search:
 
     def __call__(self) -> Trial | None:
         """The gate, the rounds, the last stage; returns the winner. Raises `UserError`."""
+        self.driver.begin()
         self._gate()
         self.say(f"the search ended: {self.driver.run()}")
         self._last_stage()
+        self.driver.note_session()
         return stages.winner(self.driver.storage)
 
     def _gate(self) -> None:

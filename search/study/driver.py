@@ -28,6 +28,8 @@ from autobertc.search.study.workers.base import Answer, Task, Workers
 
 # How often the anchor is tried, without which the scores of a round mean nothing, and what met a damaged snapshot.
 TRIES = 3
+# Seconds between notes of how long a driver has been at work: what a kill leaves uncounted.
+NOTED_EVERY = 60.0
 
 
 class Watcher(Protocol):
@@ -78,11 +80,13 @@ class Driver:
     lock: Lock | None = None
     _stash: list[Answer] = field(default_factory=list)
     _restored: float = 0.0
+    _session_started: float = 0.0
+    _before: float = 0.0
+    _noted: float = field(default_factory=time.monotonic)
 
     def run(self) -> str:
         """Search until the budget is spent; returns why it ended. Raises `UserError` where it cannot go on."""
-        self._session_started = now()
-        self._before = sum(each.finished - each.started for each in self.storage.sessions())
+        self.begin()
         if self.weights is not None and not self.storage.rounds() and self.weights.digest(0) is None:
             self.weights.begin()
         for done in self.storage.trials():
@@ -96,9 +100,15 @@ class Driver:
                     break
                 number += 1
         finally:
-            self._note_session()
+            self.note_session()
         self.storage.set_attribute("finished", reason)
         return reason
+
+    def begin(self) -> None:
+        """From here on time is counted; `run` does it where nothing came before."""
+        if not self._session_started:
+            self._before = sum(each.finished - each.started for each in self.storage.sessions())
+            self._session_started = now()
 
     def finished(self, number: int) -> str | None:
         """Why the search ends before this round, None where it goes on."""
@@ -147,7 +157,7 @@ class Driver:
         self.storage.set_round(Round(number, len(trials), anchor, rescored, winners, digest, seconds))
         if self.weights is not None:
             self.weights.clean()
-        self._note_session()
+        self.note_session()
         return True
 
     def _propose(self, number: int) -> list[Trial]:
@@ -230,6 +240,8 @@ class Driver:
         answers = [answer for answer in self._stash if answer.key in wanted]
         self._stash = [answer for answer in self._stash if answer.key not in wanted]
         self.watcher.tick()
+        if time.monotonic() - self._noted > NOTED_EVERY:
+            self.note_session()
         if self.lock is not None:
             self.lock.check()
         return answers
@@ -337,7 +349,9 @@ class Driver:
         if self.weights.digest(number) != expected:
             raise UserError(f"the super-net's snapshot {self.weights.path(number)} could not be made again")
 
-    def _note_session(self) -> None:
+    def note_session(self) -> None:
+        """Keep how long this driver has been at work."""
+        self._noted = time.monotonic()
         session = Session(
             self._session_started, now(), self.workers.describe(), self.workers.settings.count, socket.gethostname()
         )

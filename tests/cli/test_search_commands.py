@@ -64,6 +64,13 @@ def test_export(searched: Path, tmp_path: Path) -> None:
     )
 
 
+def test_report(searched: Path, tmp_path: Path) -> None:
+    done = autobertc("search", "report", searched, "-o", tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert f"wrote {tmp_path / 'report' / 'index.html'}" in done.stdout
+    assert "autobertc pretrain winner.abz -o model" in page
+
+
 def test_a_larger_budget(searched: Path) -> None:
     """Resumed at its end there is nothing to do; other settings are refused."""
     done = autobertc("search", "resume", searched, "--workers", "in-process")
