@@ -13,12 +13,13 @@ transpose, and a factor in and out of a contraction, see the same tokens.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autobertc.compiler.passes import verified
 from autobertc.compiler.terms import Term, pull_factors
-from autobertc.dsl.graph import Node, Program, count_uses, fold, make_node, post_order
+from autobertc.dsl.graph import Node, Program, fold, make_node, post_order
 from autobertc.dsl.ops.base import (
     Add,
     Elementwise,
@@ -235,9 +236,11 @@ def expand_definitions(root: Node) -> Node:
 
 def _rewrite_once(roots: Sequence[Node]) -> list[Node]:
     rewriter = _Rewriter()
-    uses = count_uses(*roots)
+    nodes = list(post_order(*roots))
+    uses = Counter(operand for node in nodes for operand in node.operands)
+    uses.update(roots)
     values: dict[Node, _Value] = {}
-    for node in post_order(*roots):
+    for node in nodes:
         value = rewriter.rewrite(node, [values[operand].copy() for operand in node.operands])
         if uses[node] > 1 and isinstance(value.of, _Pending):
             value = _Value(rewriter.force(value))

@@ -120,20 +120,18 @@ def signatures(program: Program, relabelled: bool = False) -> list[Signature]:
 def _rounded(values: Signature) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """A row for each order: of each shape the values divided by their largest, to so many digits, and the largest, as
     mantissa and exponent. Also which orders are finite."""
-    parts: list[NDArray[np.float64]] = []
-    finite = np.ones(len(values[0]), dtype=np.bool_)
+    sizes = [value[0].size for value in values]
+    flat = np.concatenate([value.reshape(len(value), -1) for value in values], axis=1)
     with np.errstate(all="ignore"):
-        for value in values:
-            flat = value.reshape(len(value), -1)
-            largest = np.abs(flat).max(axis=1, keepdims=True)
-            finite &= np.isfinite(largest[:, 0])
-            safe = np.where(largest == 0.0, 1.0, largest)
-            exponent = np.floor(np.log10(safe))
-            mantissa = np.round(largest / 10.0**exponent, SIGNIFICANT_DIGITS - 1)
-            carried = mantissa >= 10.0
-            parts += [np.where(carried, 1.0, mantissa), exponent + carried, np.round(flat / safe, SIGNIFICANT_DIGITS)]
+        largest = np.maximum.reduceat(np.abs(flat), np.cumsum([0, *sizes[:-1]]), axis=1)
+        safe = np.where(largest == 0.0, 1.0, largest)
+        exponent = np.floor(np.log10(safe))
+        mantissa = np.round(largest / 10.0**exponent, SIGNIFICANT_DIGITS - 1)
+        carried = mantissa >= 10.0
+        relative = np.round(flat / np.repeat(safe, sizes, axis=1), SIGNIFICANT_DIGITS)
+    table = np.concatenate([np.where(carried, 1.0, mantissa), exponent + carried, relative], axis=1)
     # Adding 0.0 turns -0.0 into 0.0.
-    return np.concatenate(parts, axis=1) + 0.0, finite
+    return table + 0.0, np.isfinite(largest).all(axis=1)
 
 
 def _hash(row: bytes) -> str:

@@ -88,11 +88,11 @@ def make_node(op: Primitive | str, *operands: Node) -> Node:
         if found is None:
             raise KeyError(op)
         op = found
-    if len(operands) != op.arity and not (op.associative and len(operands) >= op.arity):
-        raise ValueError(f"{op.name} takes {op.arity} operands, found {len(operands)}")
     key = (op, *operands)
     node = _NODES.get(key)
     if node is None:
+        if len(operands) != op.arity and not (op.associative and len(operands) >= op.arity):
+            raise ValueError(f"{op.name} takes {op.arity} operands, found {len(operands)}")
         node = Node(op, operands, op.result_type(*(operand.type for operand in operands)))
         _NODES[key] = node
     return node
@@ -106,9 +106,11 @@ def post_order(*roots: Node) -> Iterator[Node]:
     while stack:
         node = stack[-1]
         if node not in done:
-            waiting = [operand for operand in node.operands if operand not in done]
-            if waiting:
-                stack.extend(reversed(waiting))
+            top = len(stack)
+            for operand in node.operands[::-1]:
+                if operand not in done:
+                    stack.append(operand)
+            if len(stack) > top:
                 continue
             done.add(node)
             yield node
