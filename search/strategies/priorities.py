@@ -124,8 +124,8 @@ class Statistics:
         self.scores: list[float] = []
 
     def add(self, traits: Traits, score: float) -> None:
-        operations = []
-        kernels = []
+        operations: list[tuple[int, int, int]] = []
+        kernels: list[tuple[int, int, int]] = []
         for layer, trait in enumerate(traits):
             if isinstance(trait, int | np.integer):
                 kernels.append((layer, 0, int(trait)))
