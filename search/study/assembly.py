@@ -267,7 +267,7 @@ def _worker_settings(configuration: Configuration, evaluate: str | None) -> Work
     section = configuration.workers
     names = ("kind", "count", "threads", "limit", "address", "gpus", "retries")
     chosen: dict[str, Any] = {name: getattr(section, name) for name in names}
-    if evaluate:
+    if evaluate is not None:
         chosen["evaluate"] = evaluate
     return WorkerSettings(**chosen)
 
