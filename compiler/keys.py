@@ -131,7 +131,8 @@ def _rounded(values: Signature) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
         relative = np.round(flat / np.repeat(safe, sizes, axis=1), SIGNIFICANT_DIGITS)
     table = np.concatenate([np.where(carried, 1.0, mantissa), exponent + carried, relative], axis=1)
     # Adding 0.0 turns -0.0 into 0.0.
-    return table + 0.0, np.isfinite(largest).all(axis=1)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(largest).all(axis=1))
+    return table + 0.0, finite
 
 
 def _hash(row: bytes) -> str:
