@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_study_of_another_space(tmp_path: Path) -> None:
     StudyStorage(url).create({"configuration": tables, "device": "cpu"}, ["score"])
     options = ["--preset", "tiny", "-o", tmp_path / "run", "--set", f"study.storage={url}"]
     found = autobertc("search", "run", *options, expect=1)
-    assert "this study searches another space: space.layers is 7 there and 3 here" in found.stderr
+    assert "this study searches another space: space.layers is 7 there and 4 here" in found.stderr
 
 
 def test_workers() -> None:
@@ -140,7 +141,9 @@ def test_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "autobertc", "search", "run", "-c", "search.toml", "-o", "run"]
     options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, **options) as process:  # type: ignore[call-overload]
+    # A test run in the background of a shell ignores the signal, and so would the command.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, env=environment, preexec_fn=heed, **options) as process:  # type: ignore[call-overload]
         for line in process.stdout:
             if line.startswith("round 0"):
                 break
