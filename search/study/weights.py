@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from autobertc.dsl.architecture import Sizes
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from autobertc.search.biws.supernet import Sharing
     from autobertc.search.biws.write_back import Rule
 
@@ -86,36 +84,28 @@ class SupernetWeights:
         return _digest(self.output(number)) is not None
 
     def begin(self) -> None:
-        from autobertc.search.biws.snapshots import Snapshot, write_snapshot
-        from autobertc.search.biws.supernet import make_supernet, supernet_tensors
+        from autobertc.search.biws.rounds import start_supernet
 
-        supernet = make_supernet(self.sizes, self.layers, self.head, self.sharing, self.seed)
-        write_snapshot(self.folder, Snapshot(supernet_tensors(supernet), 0, self.head, self.sharing))
+        start_supernet(self.folder, self.sizes, self.layers, self.head, self.sharing, self.seed)
 
     def write_back(self, round: int, children: Sequence[tuple[int, float]]) -> dict[int, int]:
-        from autobertc.search.biws.snapshots import Snapshot, read_snapshot, write_snapshot
-        from autobertc.search.biws.write_back import Child, write_back
+        from autobertc.search.biws.rounds import Trained, finish_round
 
-        before = read_snapshot(self.path(round))
-        wanted = self._wanted(children)
-        used = [Child(number, score, _tensors(self.output(number), wanted[number])) for number, score in children]
-        after = Snapshot(write_back(before.tensors, used, self.rule), round + 1, self.head, self.sharing)
-        write_snapshot(self.folder, after)
-        return {number: len(names) for number, names in wanted.items() if names}
+        trained = [Trained(number, score, self.output(number)) for number, score in children]
+        finish_round(self.folder, self.path(round), trained, self.rule)
+        return self._contributions(children)
 
-    def _wanted(self, children: Sequence[tuple[int, float]]) -> dict[int, list[str]]:
-        """The names to read of each child: of the best that used a tensor alone, where the best counts alone.
-
-        Twenty-five children of BERT's size would not fit into memory.
-        """
-        wanted: dict[int, list[str]] = {}
+    def _contributions(self, children: Sequence[tuple[int, float]]) -> dict[int, int]:
+        """How many tensors came from each child: of the best that used a tensor alone, where the best counts alone."""
+        counts: dict[int, int] = {}
         taken: set[str] = set()
         for number, _ in sorted(children, key=lambda child: (-child[1], child[0])):
-            names = _names(self.output(number))
-            wanted[number] = [name for name in names if name not in taken]
+            names = set(_names(self.output(number))) - taken
+            if names:
+                counts[number] = len(names)
             if self.rule == "best":
-                taken.update(names)
-        return wanted
+                taken |= names
+        return counts
 
     def clean(self) -> None:
         for path in self.output(0).parent.glob("*"):
@@ -136,11 +126,4 @@ def _names(path: Path) -> list[str]:
     from safetensors import safe_open
 
     with safe_open(str(path), "pt") as file:
-        return sorted(file.keys())
-
-
-def _tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
-    from safetensors import safe_open
-
-    with safe_open(str(path), "pt") as file:
-        return {name: file.get_tensor(name) for name in names}
+        return list(file.keys())
