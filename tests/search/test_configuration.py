@@ -86,11 +86,11 @@ def test_mistakes_in_settings(setting: str, message: str) -> None:
 
 def test_an_anchor_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.abz"
-    path.write_text("model mine {}\nconv: 3\nconv: 5\nconv: 7\n")
+    path.write_text("model mine {}\nconv: 3\nconv: 5\nconv: 7\nconv: 9\n")
     plan = make_plan(load_configuration(preset="tiny", settings=[f'study.anchor="{path}"']))
     assert "conv: 5" in plan.anchor and "hidden: 64" in plan.anchor
-    with pytest.raises(UserError, match="has 3 layers, and the space 4"):
-        make_plan(load_configuration(preset="tiny", settings=[f'study.anchor="{path}"', "space.layers=4"]))
+    with pytest.raises(UserError, match="has 4 layers, and the space 5"):
+        make_plan(load_configuration(preset="tiny", settings=[f'study.anchor="{path}"', "space.layers=5"]))
     with pytest.raises(UserError, match=r"'bret' is no architecture's name \(bert,.* and no file"):
         make_plan(load_configuration(preset="tiny", settings=["study.anchor=bret"]))
 
@@ -104,7 +104,7 @@ def test_what_a_study_keeps() -> None:
     """The budget and the workers may change; the space, the sizes, the seed and the threads may not."""
     begun = load_configuration(preset="tiny")
     check_same(begun.tables(), load_configuration(preset="tiny", settings=["study.trials=9", "workers.count=8"]))
-    with pytest.raises(UserError, match=r"this study searches another space: space.layers is 3 there and 5 here"):
+    with pytest.raises(UserError, match=r"this study searches another space: space.layers is 4 there and 5 here"):
         check_same(begun.tables(), load_configuration(preset="tiny", settings=["space.layers=5", "model.hidden=32"]))
     for setting in ("workers.threads=2", "study.seed=1", "evaluation.steps=7", "model.hidden=32"):
         with pytest.raises(UserError, match=f"was begun otherwise: {setting.partition('=')[0]} is"):

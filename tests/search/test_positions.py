@@ -44,7 +44,7 @@ def test_an_operation_put_on_an_operand_takes_the_position_foretold(seed):
     """Where no sum changes its order for it."""
     program = sample_program(Space(ops=("neg", "softmax", "matmul", "transpose", "cosine_similarity")), generator(seed))
     here = traverse(program.root)
-    order, index, after = here.order, here.index, here.after
+    order, index, after = here.order, here.positions, here.after
     assert [index[node] for node in order] == list(range(len(order)))
     for (node, place), position in after.items():
         new = make_node("tanh", node.operands[place])
@@ -52,7 +52,7 @@ def test_an_operation_put_on_an_operand_takes_the_position_foretold(seed):
         edited = make_node(node.op, *operands)
         found = traverse(_exchanged(program.root, node, edited))
         if new not in index:
-            assert found.index[new] == position
+            assert found.positions[new] == position
 
 
 def _exchanged(root, before, after):

@@ -188,4 +188,4 @@ def test_the_report_of_a_folder(tmp_path: Path) -> None:
     data = read_run(tmp_path / "run", "train it")
     assert data.strategy == "OP-NAS with shared weights" and data.proxy == "mechanistic tasks"
     assert data.ledger and data.ledger.device == "H100 GPU" and data.ledger.sharing
-    assert data.facts["priorities"] == "calibrated" and "layers = 3" in data.configuration
+    assert data.facts["priorities"] == "calibrated" and "layers = 4" in data.configuration
