@@ -88,3 +88,8 @@ def autobertc_together(*commands: list[str], timeout: float = 60, cwd: Path | st
     done = subprocess.run(script, capture_output=True, timeout=timeout, cwd=cwd, env=environment)
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr.decode()[-2000:]}"
     return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn`: what a shell starts in the background ignores SIGINT, and so would the command under test."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import ENVIRONMENT, HEADER, MIXED, autobertc, autobertc_process, autobertc_together, tree
+from command_line import (
+    ENVIRONMENT,
+    HEADER,
+    MIXED,
+    autobertc,
+    autobertc_process,
+    autobertc_together,
+    heed_interrupts,
+    tree,
+)
 
 from autobertc import build, load
 from autobertc.compiler.canonical import canonicalise
@@ -377,7 +386,12 @@ def _started(folder: Path, path: Path) -> subprocess.Popen[str]:
     """A compilation that has begun to write."""
     command = [sys.executable, "-m", "autobertc", "compile", str(path), "-o", str(folder / "out")]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ENVIRONMENT},
+        preexec_fn=heed_interrupts,
     )
     end = time.monotonic() + 60
     while not list(folder.glob(".*.partial")):

@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
-from command_line import ENVIRONMENT, autobertc, tree
+from command_line import ENVIRONMENT, autobertc, heed_interrupts, tree
 from kill_search import CONFIGURATION, main
 
 from autobertc.cli import searching
@@ -141,9 +140,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "autobertc", "search", "run", "-c", "search.toml", "-o", "run"]
     options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"}
-    # A test run in the background of a shell ignores the signal, and so would the command.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, env=environment, preexec_fn=heed, **options) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts, **options) as process:  # type: ignore[call-overload]
         for line in process.stdout:
             if line.startswith("round 0"):
                 break
