@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -41,10 +41,11 @@ class Processes:
         self.settings = settings
         self._queue: deque[Task] = deque()
         self._workers: list[_Worker] = []
+        self._given_back: set[str] = set()
 
     def start(self) -> None:
         """Raises `UserError` where the workers cannot import what they are to do."""
-        self._workers = [_Worker(self.settings, index) for index in range(max(1, self.settings.count))]
+        self._workers = [_Worker(self.settings, index, self._take_back) for index in range(max(1, self.settings.count))]
         try:
             for worker in self._workers:
                 worker.await_ready()
@@ -55,6 +56,14 @@ class Processes:
     def submit(self, task: Task) -> None:
         self._queue.append(task)
         self._dispatch()
+
+    def _take_back(self, task: Task) -> bool:
+        """Queue a task again that a dying process never began; once, for it may be what kills them."""
+        if task.key in self._given_back:
+            return False
+        self._given_back.add(task.key)
+        self._queue.appendleft(task)
+        return True
 
     def _dispatch(self) -> None:
         for worker in self._workers:
@@ -96,8 +105,8 @@ class Processes:
 class _Worker:
     """A place for one process after another, and the task that it is at."""
 
-    def __init__(self, settings: WorkerSettings, index: int) -> None:
-        self.settings, self.index = settings, index
+    def __init__(self, settings: WorkerSettings, index: int, take_back: Callable[[Task], bool]) -> None:
+        self.settings, self.index, self._take_back = settings, index, take_back
         self.task: Task | None = None
         self.deadline: float | None = None
         self._started = 0.0
@@ -111,7 +120,7 @@ class _Worker:
         with _environment(dict.fromkeys(_THREAD_VARIABLES, str(self.settings.threads))):
             self._process.start()
         theirs.close()
-        self.ready = False
+        self.ready = self._begun = False
 
     @property
     def free(self) -> bool:
@@ -133,7 +142,7 @@ class _Worker:
             raise UserError("a worker process ended while it started")
 
     def give(self, task: Task) -> None:
-        self.task, self._started = task, time.time()
+        self.task, self._started, self._begun = task, time.time(), False
         self.deadline = time.monotonic() + self.settings.limit if self.settings.limit else None
         with suppress(OSError):  # it has just died: `collect` finds out
             self._pipe.send(task)
@@ -144,14 +153,19 @@ class _Worker:
     def _hear(self) -> Answer | None:
         """What the process has to say, None for nothing. Raises `UserError` where it could not be made ready."""
         try:
-            message = self._pipe.recv() if self._pipe.poll() else None
+            while self._pipe.poll():
+                message = self._pipe.recv()
+                if isinstance(message, Answer):
+                    return message
+                if message == "ready":
+                    self.ready = True
+                elif message == "begun":
+                    self._begun = True
+                else:
+                    raise UserError(message)
         except (EOFError, OSError):
-            return None
-        if message == "ready":
-            self.ready = True
-        elif isinstance(message, str):
-            raise UserError(message)
-        return message if isinstance(message, Answer) else None
+            pass  # it has ended
+        return None
 
     def collect(self) -> Answer | None:
         """The answer, if there is one: the process's own, or for one that died or passed its limit."""
@@ -162,6 +176,11 @@ class _Worker:
                 self._replace()
             return answer
         if self._process.exitcode is not None:
+            # One that was dying when it was given the task, as an idle one that was killed, says nothing of the task.
+            if self.task is not None and not self._begun and self._take_back(self.task):
+                self.task = self.deadline = None
+                self._replace()
+                return None
             return self._lost(_describe_end(self._process.exitcode))
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return self._lost(f"passed its limit of {self.settings.limit:g} seconds")
@@ -217,6 +236,7 @@ def _work(pipe: Connection[Any, Any], evaluate: str, threads: int) -> None:
     while True:
         try:
             task = pipe.recv()
+            pipe.send("begun")
         except (EOFError, OSError):
             return
         pipe.send(evaluate_contained(function, task, f"process {int(worker) + 1}"))

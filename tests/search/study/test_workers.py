@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -91,6 +92,14 @@ def test_two_at_a_time(two: Workers) -> None:
     assert gone(two._workers[0]._process.pid)  # type: ignore[attr-defined]
     found = answers(two, [job(number) for number in range(4)])
     assert all(answer.result.state == "complete" for answer in found.values())
+
+
+def test_a_task_that_a_dying_process_never_began_is_given_again(two: Workers) -> None:
+    pid = two._workers[0]._process.pid  # type: ignore[attr-defined]
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+    found = answers(two, [job(number) for number in range(2)])
+    assert len(found) == 2 and all(answer.result.state == "complete" for answer in found.values())
 
 
 def test_one_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
