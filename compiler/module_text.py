@@ -66,7 +66,8 @@ def _uses(lowered: Lowered, library: str) -> bool:
     return re.search(rf"\b{library}\.", lowered.source) is not None
 
 
-def _fields(sizes: Sizes) -> dict[str, int | float | None]:
+def configuration_fields(sizes: Sizes) -> dict[str, int | float | None]:
+    """The header as the fields of a model's configuration."""
     return {
         "vocab_size": sizes.vocab,
         "hidden_size": sizes.hidden,
@@ -144,7 +145,7 @@ def module_text(architecture: Architecture, suffix: str | None = None, backend: 
         name=name,
         genome=print_architecture(architecture, name),
         digest=digest,
-        fields=_fields(architecture.sizes),
+        fields=configuration_fields(architecture.sizes),
         layers=[(json.dumps(layer), len(list(run))) for layer, run in groupby(layers)],
     )
     fused = fuse_programs(architecture, backend)

@@ -78,6 +78,14 @@ def wrap_code(text: str, columns: int, max_lines: int) -> list[str]:
     return lines
 
 
+def arrow_head(at: Point, direction: Point, size: float) -> list[Point]:
+    """The three corners of an arrow head, its tip first."""
+    (x, y), (dx, dy) = at, direction
+    back = (x - size * dx, y - size * dy)
+    wing = (-dy * size * 0.55, dx * size * 0.55)
+    return [at, (back[0] + wing[0], back[1] + wing[1]), (back[0] - wing[0], back[1] - wing[1])]
+
+
 class Canvas:
     """A picture under construction; its size is settled when it is saved."""
 
@@ -166,11 +174,10 @@ class Canvas:
 
     def tip(self, at: Point, direction: Point, colour: str, size: float = 4.0) -> None:
         """An arrow head that points along `direction`, a unit vector, and ends at `at`."""
-        (x, y), (dx, dy) = at, direction
-        back = (x - size * dx, y - size * dy)
-        wing = (-dy * size * 0.55, dx * size * 0.55)
-        corners = [at, (back[0] + wing[0], back[1] + wing[1]), (back[0] - wing[0], back[1] - wing[1]), at]
-        self._artists.append(PathPatch(Outline(corners, closed=True), facecolor=colour, edgecolor="none", linewidth=0))
+        corners = arrow_head(at, direction, size)
+        self._artists.append(
+            PathPatch(Outline([*corners, at], closed=True), facecolor=colour, edgecolor="none", linewidth=0)
+        )
 
     def save(self, path: Path, width: float, height: float) -> None:
         """Write the picture, `width` by `height` points, in the suffix's format; equal pictures, equal bytes.

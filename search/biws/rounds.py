@@ -32,6 +32,9 @@ class StoredTensors(Mapping[str, Tensor]):
             tensor: Tensor = file.get_tensor(name)
         return tensor
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.names  # without the reading of the tensor that a mapping's own test is
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 

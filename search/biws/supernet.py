@@ -18,6 +18,7 @@ from autobertc.compiler.modeling.configuration import BackboneConfig
 from autobertc.compiler.modeling.encoder import Layer
 from autobertc.compiler.modeling.model import Model
 from autobertc.compiler.modeling.pretraining import ForMaskedLM, ForPreTraining, MaskedLanguageModel
+from autobertc.compiler.module_text import configuration_fields
 from autobertc.dsl.architecture import Architecture, AttentionLayer, Sizes
 from autobertc.dsl.errors import UserError
 from autobertc.runtime.build import modeling_module
@@ -117,16 +118,7 @@ def make_supernet(sizes: Sizes, layers: int, head: str, sharing: Sharing, seed: 
     if head not in _CLASSES:
         raise ValueError(f"a super-net's head is one of {', '.join(_CLASSES)}, not {head!r}")
     config = BackboneConfig(
-        vocab_size=sizes.vocab,
-        hidden_size=sizes.hidden,
-        num_attention_heads=sizes.heads,
-        intermediate_size=sizes.intermediate,
-        embedding_size=sizes.embedding,
-        max_position_embeddings=sizes.max_length,
-        type_vocab_size=sizes.types,
-        hidden_dropout_prob=sizes.hidden_dropout,
-        attention_probs_dropout_prob=sizes.attention_dropout,
-        kernel_dropout_prob=sizes.kernel_dropout,
+        **configuration_fields(sizes),
         backend="eager",
         supernet={"layers": layers, "sharing": {"feed_forward": sharing.feed_forward, "norms": sharing.norms}},
     )

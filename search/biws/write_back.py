@@ -50,9 +50,11 @@ def write_back(tensors: Mapping[str, Tensor], children: Sequence[Child], rule: R
     order = sorted(children, key=lambda child: (-child.score, child.number))
     result = {name: tensor.clone() for name, tensor in tensors.items()}
     for name in result:
-        users = [child.tensors[name] for child in order if name in child.tensors]
+        # A child's tensors may lie in a file: only those that count are read.
+        users = [child for child in order if name in child.tensors][: 1 if rule == "best" else None]
         if users:
-            result[name] = users[0].clone() if rule == "best" else _mean(users)
+            taken = [child.tensors[name] for child in users]
+            result[name] = taken[0].clone() if rule == "best" else _mean(taken)
     return result
 
 

@@ -8,7 +8,7 @@ from html import escape
 from io import StringIO
 from pathlib import Path
 
-from autobertc.runtime.drawing.canvas import Align, Canvas, Point
+from autobertc.runtime.drawing.canvas import Align, Canvas, Point, arrow_head
 
 LIGHT = {
     "page": "#FAF8F4",
@@ -144,11 +144,7 @@ class Scene(Canvas):
     def tip(self, at: Point, direction: Point, colour: str, size: float = 4.0) -> None:
         if self.raster:
             super().tip(at, direction, _light(colour), size)
-        (x, y), (dx, dy) = at, direction
-        back = (x - size * dx, y - size * dy)
-        wing = (-dy * size * 0.55, dx * size * 0.55)
-        points = [at, (back[0] + wing[0], back[1] + wing[1]), (back[0] - wing[0], back[1] - wing[1])]
-        self._emit("polygon", f'points="{_points(points)}" fill="{_css(colour)}"')
+        self._emit("polygon", f'points="{_points(arrow_head(at, direction, size))}" fill="{_css(colour)}"')
 
     def svg(self, width: float, height: float, label: str, style: str = "") -> str:
         """The picture as an element of the page, `label` read out in place of it."""
