@@ -126,8 +126,8 @@ class _Lowering:
             if op.kernel is None:
                 raise MissingKernel(op, "kernel")
             given = dict(zip("xy", tiles, strict=False))
-            if isinstance(op, Weights):
-                given["z"] = self.inverses[tiles[1]]
+            if tiles[-1] in self.inverses:
+                given["z"] = self.inverses[tiles[-1]]
             return self._map(op.name, op.kernel, given, isinstance(op, Weights))
         if isinstance(op, PairSum):
             return self._compare(request)
@@ -289,8 +289,8 @@ class _Lowering:
 
     def _accumulate(self, node: Node) -> Tile:
         request = target_request(node)
-        if isinstance(node.op, Reduction) and node.op.kind == "softmax":
-            return self._online(node, request)
+        if isinstance(node.op, Reduction) and node.op.kind != "sum":
+            return self._online(node, node.op, request)
         needed = contraction(request, "j")
         part = self._contract(request, needed, "j")
         total = self._total(part.name, request.axes)
@@ -300,7 +300,7 @@ class _Lowering:
     def _total(self, name: str, axes: tuple[str, ...]) -> Tile:
         return Tile(f"{name}_total", axes, EPILOGUE)
 
-    def _online(self, node: Node, request: Request) -> Tile:
+    def _online(self, node: Node, op: Reduction, request: Request) -> Tile:
         (found,) = contraction(request, "j")
         scores = self.select(self._operand(found), "j", "minus_infinity")
         out = Tile(f"{scores.name}_largest", request.axes, EPILOGUE)
@@ -318,6 +318,8 @@ class _Lowering:
             sums.append(WeightedSum(total, keep, tile, values.labels != ("j", "d")))
             self.done[product] = total
         self.emit(OnlineSoftmax(out, self.inverses[out], scores, "j", tuple(sums)), LOOP)
+        if op.kind == "log_sum_exp" and node in self.plan.stored:
+            return self._map(op.name, "x - log(y)", {"x": out, "y": self.inverses[out]})
         return out
 
 

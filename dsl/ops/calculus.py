@@ -41,13 +41,13 @@ class Keep(Leaf):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Reduction(Primitive):
-    """The sum of each row, or the statistic of its softmax: `[a,b] -> [a,1]`.
+    """The sum of each row, or what its softmax needs of it: `[a,b] -> [a,1]`.
 
-    The statistic is two numbers, the maximum and one over the sum of exponentials of differences from it. In one, the
-    logarithm of the sum of exponentials, the sum would be lost beside a large maximum.
+    Of kind "softmax" it is two numbers, the maximum and one over the sum of exponentials of differences from it; of
+    kind "log_sum_exp" one, the logarithm of the sum of exponentials.
     """
 
-    kind: Literal["sum", "softmax"]
+    kind: Literal["sum", "softmax", "log_sum_exp"]
     op_set: OpSet = "internal"
 
     def result_type(self, *operands: Type) -> Type:
@@ -73,7 +73,7 @@ class Broadcast(Primitive):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Weights(ElementwiseBinary):
-    """A softmax from its scores and their statistic, broadcast: exp(x - largest) * inverse."""
+    """A softmax from its scores and what it needs of their rows, broadcast."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -144,6 +144,7 @@ ROW_SUM = Reduction(name="row_sum", formula="the sum of each row", kind="sum")
 SOFTMAX_STATISTIC = Reduction(
     name="softmax_statistic", formula="max(x) and 1 / sum(exp(x - max(x))) of each row", kind="softmax", flops=3
 )
+LOG_SUM_EXP = Reduction(name="log_sum_exp", formula="log(sum(exp(x))) of each row", kind="log_sum_exp", flops=3)
 BROADCAST: dict[str, Broadcast] = {
     "N": Broadcast(name="along_n", formula="x in each of N columns", columns="N"),
     "D": Broadcast(name="along_d", formula="x in each of D columns", columns="D"),
@@ -155,6 +156,14 @@ WEIGHTS = Weights(
     numpy=lambda np, x, y: np.exp(x - y),
     torch="",
     kernel="exp(x - y) * z",
+)
+WEIGHTS_BY_LOG = Weights(
+    name="weights_by_log",
+    formula="exp(x - log_sum_exp)",
+    op_set="internal",
+    numpy=lambda np, x, y: np.exp(x - y),
+    torch="",
+    kernel="exp(x - y)",
 )
 
 

@@ -12,9 +12,9 @@ from functools import cache
 from types import CodeType
 from typing import Any
 
-FUNCTIONS = ("abs", "exp", "log1p", "sqrt", "tanh", "maximum", "minimum", "where")
+FUNCTIONS = ("abs", "exp", "log", "log1p", "sqrt", "tanh", "maximum", "minimum", "where")
 # Those that a GPU's special-function units compute, at a sixteenth of the rate of a product.
-TRANSCENDENTAL = re.compile(r"\b(?:exp|log1p|sqrt|tanh)\(|/")
+TRANSCENDENTAL = re.compile(r"\b(?:exp|log|log1p|sqrt|tanh)\(|/")
 ARITHMETIC = re.compile(r"[-+*]|\b(?:abs|maximum|minimum|where)\(")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from autobertc.dsl.ops.base import Rowwise, register
-from autobertc.dsl.ops.calculus import BROADCAST, SOFTMAX_STATISTIC, WEIGHTS
+from autobertc.dsl.ops.base import Factor, Input, MatMul, Rowwise, Transpose, register
+from autobertc.dsl.ops.calculus import BROADCAST, LOG_SUM_EXP, SOFTMAX_STATISTIC, WEIGHTS, WEIGHTS_BY_LOG
+from autobertc.dsl.types import NN
 
 
 def _value(np: Any, x: Any) -> Any:
@@ -11,8 +12,25 @@ def _value(np: Any, x: Any) -> Any:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
+def _bare(x: Any) -> Any:
+    """A value without its constant factors and transposes."""
+    while isinstance(x.op, Factor | Transpose):
+        (x,) = x.operands
+    return x
+
+
+def _is_product_of_inputs(x: Any) -> bool:
+    product = _bare(x)
+    return isinstance(product.op, MatMul) and all(isinstance(_bare(y).op, Input) for y in product.operands)
+
+
 def _definition(call: Any, x: Any) -> Any:
-    return call(WEIGHTS, x, call(BROADCAST[x.type.columns], call(SOFTMAX_STATISTIC, x)))
+    """Of products of inputs the logarithm of the sum of exponentials is kept, as in FlashAttention-2 (Dao 2023): it
+    rounds no worse than the products do. Beside other large scores, 1e8, it would lose the sum; they need both numbers.
+    """
+    bounded = x.type == NN and _is_product_of_inputs(x)
+    weights, statistic = (WEIGHTS_BY_LOG, LOG_SUM_EXP) if bounded else (WEIGHTS, SOFTMAX_STATISTIC)
+    return call(weights, x, call(BROADCAST[x.type.columns], call(statistic, x)))
 
 
 def _derivative(call: Any, x: Any, y: Any, g: Any, dot: Any) -> Any:
