@@ -1,7 +1,7 @@
 r"""The tabular benchmark: make a table of genomes and scores, and replay searches over it.
 
-    python benchmarks/tabular.py supernet benchmarks/tabular.toml weights/      # for scores with inherited weights
-    python benchmarks/tabular.py make benchmarks/tabular.toml table.jsonl [--workers 2] \
+    python benchmarks/tabular.py supernet search/tabular/standard.toml weights/      # for scores with inherited weights
+    python benchmarks/tabular.py make search/tabular/standard.toml table.jsonl [--workers 2] \
         [--snapshot weights/round-000020.safetensors]
     python benchmarks/tabular.py replay table.jsonl [--seeds 200] [--plot docs/search-tabular.svg]
 
@@ -14,10 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import tomllib
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +26,9 @@ from autobertc.search.tabular.figure import plot_curves
 from autobertc.search.tabular.inherited import train_supernet
 from autobertc.search.tabular.making import EVALUATE, make_table
 from autobertc.search.tabular.programs import components
-from autobertc.search.tabular.recipe import Recipe, TableError
-from autobertc.search.tabular.replay import Budget, Contender, Curves, Replay, band, better_share, sentences
+from autobertc.search.tabular.recipe import read_recipe
+from autobertc.search.tabular.replay import Budget, Replay, all_curves, band, better_share, sentences
 from autobertc.search.tabular.table import Table, read_table
-
-
-def read_recipe(path: Path) -> Recipe:
-    try:
-        return Recipe.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise TableError(f"cannot read the recipe {path}: {error}") from None
 
 
 def supernet(arguments: argparse.Namespace) -> None:
@@ -82,34 +72,13 @@ def describe(table: Table) -> None:
         print(f"spread between genomes {between:.4f}, between seeds of one {within:.4f}")
 
 
-def curves(replay: Replay, budget: Budget, seeds: int, workers: int) -> dict[str, Curves]:
-    """The curves of every contender, [seeds, candidates] each."""
-    found = {}
-    with ProcessPoolExecutor(workers, initializer=_open, initargs=(replay.table,)) as pool:
-        for contender in replay.contenders():
-            search = partial(_search, contender, budget)
-            found[contender.label] = np.array(list(pool.map(search, range(seeds), chunksize=5)))
-    return found
-
-
-_replay: list[Replay] = []
-
-
-def _open(table: Table) -> None:
-    _replay.append(Replay(table))
-
-
-def _search(contender: Contender, budget: Budget, seed: int) -> list[float]:
-    return _replay[0].search(contender, seed, budget)
-
-
 def replay(arguments: argparse.Namespace) -> None:
     replay = Replay(read_table(arguments.table))
     describe(replay.table)
     if not replay.sharing:
         print("the table has no scores with inherited weights: sharing cannot be replayed")
     budget = Budget(arguments.candidates, arguments.population)
-    results = curves(replay, budget, arguments.seeds, arguments.workers)
+    results = all_curves(replay, budget, arguments.seeds, arguments.workers)
     checkpoints = sorted({budget.population, budget.population * 2, budget.candidates // 2, budget.candidates})
     checkpoints = [at for at in checkpoints if at <= budget.candidates]
     printed = Printed(title=f"worth of the best candidate, mean of {arguments.seeds} seeds (95% interval)")

@@ -20,7 +20,7 @@ _SEARCH = "autobertc.search.reproduction"
 
 
 def _entries() -> dict[str, Entry]:
-    """The paper's, those of the search in the place of what stands for them."""
+    """Those that train, and those that search."""
     return registry.entries((registry.OWN, _SEARCH))
 
 
@@ -30,8 +30,7 @@ def list_entries() -> None:
     for column in ("entry", "shows", ""):
         table.add_column(column, overflow="fold")
     for entry in _entries().values():
-        state = "needs a search: a later version" if entry.make is None else "exact" if entry.exact else "by scale"
-        table.add_row(entry.name, entry.title, state)
+        table.add_row(entry.name, entry.title, "exact" if entry.exact else "by scale")
     scales = Table(box=None, pad_edge=False)
     for column in ("scale", "what it takes"):
         scales.add_column(column, overflow="fold")
@@ -53,8 +52,6 @@ def reproduce_entries(
     if data is not None and not data.is_dir():
         raise UserError(f"there is no folder {data}")
     chosen = _chosen(names, among)
-    for entry in chosen:
-        registry.check_ready(entry)
     context = Context(
         scale=SCALES[scale],
         runs=(runs or default_cache() / "reproduction").absolute(),

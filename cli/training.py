@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,6 @@ from autobertc.dsl.source import Source
 from autobertc.runtime.data.sources import TextSource
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from autobertc.dsl.architecture import Architecture
     from autobertc.runtime.training.initial_weights import InitialWeights
 
 
@@ -53,7 +48,7 @@ def pretrain_file(
 
 def weights_from(place: Path) -> InitialWeights:
     """The weights of a model folder, of a safetensors file, or of a search's super-net. Raises `UserError`."""
-    from autobertc.runtime.training.initial_weights import InitialWeights, from_folder, holds_weights
+    from autobertc.runtime.training.initial_weights import from_folder, holds_weights
 
     if not place.exists():
         raise UserError(f"there is no {place} to take weights from")
@@ -61,19 +56,9 @@ def weights_from(place: Path) -> InitialWeights:
         return from_folder(place)
     if not (place / "supernet").is_dir():
         raise UserError(f"{place} is neither a model folder nor a search's run with a super-net: there are no weights")
-    from autobertc.search.biws.candidates import initial_weights
-    from autobertc.search.biws.snapshots import FOLDER, latest_snapshot
-    from autobertc.search.genome import Genome
+    from autobertc.search.biws.candidates import first_weights
 
-    snapshot = latest_snapshot(place / FOLDER)
-    if snapshot is None:
-        raise UserError(f"{place} has no whole snapshot of a super-net: there are no weights to start from")
-
-    def load(architecture: Architecture) -> Mapping[str, Tensor]:
-        found: Mapping[str, Tensor] = initial_weights(place, Genome(architecture.layers), architecture.sizes)
-        return found
-
-    return InitialWeights(str(place), hashlib.sha256(snapshot.read_bytes()).hexdigest()[:32], load)
+    return first_weights(place)
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:

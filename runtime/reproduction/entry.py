@@ -91,13 +91,13 @@ class Entry:
     Attributes:
         name: `table2`, `figure5`.
         title: what it shows, in words.
-        make: makes the section; None where it needs a search, which this version has not.
+        make: makes the section.
         exact: whether it trains nothing, and is the same at every scale.
         order: its place in the page.
     """
 
     name: str
     title: str
-    make: Callable[[Context], Section] | None
+    make: Callable[[Context], Section]
     exact: bool = False
     order: int = field(default=0)

@@ -12,7 +12,6 @@ from pathlib import Path
 from autobertc.runtime.data.errors import DataError
 from autobertc.runtime.files import OutputError, write_bytes, write_text
 from autobertc.runtime.reproduction.entry import Context, Entry, Section, Table
-from autobertc.runtime.reproduction.registry import check_ready
 from autobertc.runtime.reproduction.scales import SCALES
 from autobertc.runtime.training.devices import device_name
 
@@ -40,8 +39,6 @@ def reproduce(entry: Entry, context: Context, docs: Path, among: Mapping[str, En
 
     `context.figures` is given by this function. Numbers and figures are in `reproduction/`. Raises `UserError`.
     """
-    check_ready(entry)
-    assert entry.make is not None
     for place in (docs, context.runs):
         if place.exists() and not place.is_dir():
             raise OutputError(f"cannot write {place}: it is a file, not a folder")
@@ -91,13 +88,12 @@ def read(docs: Path) -> dict[str, Made]:
 
 
 def render(found: Mapping[str, Made], among: Mapping[str, Entry]) -> str:
-    """The page, entries in the order of `among`; what is not among them, or needs a search, is named at the end."""
+    """The page, entries in the order of `among`; those that were not run are named at the end."""
     parts = [_HEAD]
     parts += [_section(entry, found[name]) for name, entry in among.items() if name in found]
-    for title, ready in (("Not run yet", True), ("To come with the search", False)):
-        missing = [e for name, e in among.items() if name not in found and (e.make is not None) == ready]
-        if missing:
-            parts.append(f"## {title}\n\n{'; '.join(f'{_called(e.name)} ({e.title})' for e in missing)}.\n")
+    missing = [entry for name, entry in among.items() if name not in found]
+    if missing:
+        parts.append(f"## Not run yet\n\n{'; '.join(f'{_called(each.name)} ({each.title})' for each in missing)}.\n")
     return "\n".join(parts)
 
 

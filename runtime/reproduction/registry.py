@@ -1,4 +1,7 @@
-"""Finding the entries: a module of `ENTRIES` in one of some packages. Adding one is adding a file."""
+"""Finding the entries: a module of `ENTRIES` in one of some packages. Adding one is adding a file.
+
+What several entries share is in a module whose name begins with an underscore.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 
-from autobertc.dsl.errors import UserError
 from autobertc.runtime.data.errors import unknown
 from autobertc.runtime.reproduction.entry import Entry
 
@@ -14,11 +16,13 @@ OWN = "autobertc.runtime.reproduction.entries"
 
 
 def entries(packages: Sequence[str] = (OWN,)) -> dict[str, Entry]:
-    """All entries by name, in the order of the page; of two with one name the later package's counts."""
+    """All entries by name, in the order of the page."""
     found: dict[str, Entry] = {}
     for package in packages:
         place = importlib.import_module(package)
         for module in sorted(pkgutil.iter_modules(place.__path__), key=lambda module: module.name):
+            if module.name.startswith("_"):
+                continue
             given: tuple[Entry, ...] = importlib.import_module(f"{package}.{module.name}").ENTRIES
             found |= {entry.name: entry for entry in given}
     return {entry.name: entry for entry in sorted(found.values(), key=lambda entry: (entry.order, entry.name))}
@@ -33,9 +37,3 @@ def find(name: str, among: dict[str, Entry]) -> Entry:
     if folded not in by_name:
         raise unknown("table or figure", name, among)
     return by_name[folded]
-
-
-def check_ready(entry: Entry) -> None:
-    """Raise `UserError` where an entry needs a search."""
-    if entry.make is None:
-        raise UserError(f"{entry.name} ({entry.title}) needs a search, which comes with a later version")

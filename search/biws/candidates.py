@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 from autobertc.compiler.modeling.convolution import SelfConvolution
 from autobertc.dsl.architecture import Architecture, Sizes
 from autobertc.runtime.build import build
+from autobertc.runtime.training.initial_weights import InitialWeights
 from autobertc.search.biws.kernels import attach_chain, chains
 from autobertc.search.biws.snapshots import FOLDER, Snapshot, SnapshotError, latest_snapshot, read_snapshot
 from autobertc.search.biws.supernet import Sharing, Tensors, supernet_name
@@ -82,3 +84,18 @@ def initial_weights(run: Path, genome: Genome, sizes: Sizes) -> Tensors:
     if path is None:
         raise SnapshotError(f"{run} has no whole snapshot of a super-net: a search without sharing leaves none")
     return plain_state(extract(read_snapshot(path), genome.architecture(sizes)))
+
+
+def first_weights(run: Path) -> InitialWeights:
+    """The super-net of a search's last whole snapshot as weights to start a pre-training from.
+
+    Raises `SnapshotError` where there is none; its `load`, where the sizes are others.
+    """
+    snapshot = latest_snapshot(run / FOLDER)
+    if snapshot is None:
+        raise SnapshotError(f"{run} has no whole snapshot of a super-net: there are no weights to start from")
+
+    def load(architecture: Architecture) -> Tensors:
+        return initial_weights(run, Genome(architecture.layers), architecture.sizes)
+
+    return InitialWeights(str(run), hashlib.sha256(snapshot.read_bytes()).hexdigest()[:32], load)

@@ -127,7 +127,7 @@ class Page:
             "best": [_candidate(data, each) for each in _top(data)],
             "task_names": list(dict.fromkeys(task for each in _top(data) for task in each.scores)),
             "about_cost": sentences.about_cost(data),
-            "ledger": _ledger(data),
+            "ledger": ledger(data),
             "parts": _parts(data),
             "pareto": self.place(pareto(data)),
         }
@@ -193,7 +193,7 @@ def _candidate(data: ReportData, each: Candidate) -> dict[str, Any]:
     return {"candidate": each, "values": values, "chips": chips}
 
 
-def _ledger(data: ReportData) -> list[tuple[str, str, str, str]]:
+def ledger(data: ReportData) -> list[tuple[str, str, str, str]]:
     """What, candidates, device-hours, hours a candidate."""
     count, spent = len(data.candidates), sentences.spent_seconds(data)
     if not count or not spent or data.ledger is None:

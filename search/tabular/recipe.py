@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from autobertc.dsl.architecture import Sizes
 from autobertc.dsl.errors import UserError
 from autobertc.search.space import Space
 
+STANDARD = Path(__file__).with_name("standard.toml")
+"""The recipe of the table that strategies are compared on."""
 # BERT's attention, the root of the programs where the space holds it.
 BERT = "matmul(softmax(scale(matmul(Q, transpose(K)))), V)"
 
@@ -76,3 +80,11 @@ class Recipe:
         if "space" not in values:
             raise TableError("the recipe of a table needs a space")
         return Recipe(**values)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of a TOML file. Raises `TableError`."""
+    try:
+        return Recipe.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TableError(f"cannot read the recipe {path}: {error}") from None

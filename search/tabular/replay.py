@@ -12,7 +12,9 @@ what the search does to the super-net. A table without such scores has no replay
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,9 +125,25 @@ class Replay:
         others = [score for index, score in enumerate(scores) if index != shown]
         return scores[shown], float(np.mean(others or scores))
 
-    def curves(self, contender: Contender, seeds: int, budget: Budget) -> Curves:
-        """[seeds, candidates]."""
-        return np.array([self.search(contender, seed, budget) for seed in range(seeds)])
+
+_open_replays: list[Replay] = []
+
+
+def _open(table: Table) -> None:
+    _open_replays.append(Replay(table))
+
+
+def _search(contender: Contender, budget: Budget, seed: int) -> list[float]:
+    return _open_replays[0].search(contender, seed, budget)
+
+
+def all_curves(replay: Replay, budget: Budget, seeds: int, workers: int = 1) -> dict[str, Curves]:
+    """The curves of every contender that the table can replay, `[seeds, candidates]` each, by several processes."""
+    found = {}
+    with ProcessPoolExecutor(workers, initializer=_open, initargs=(replay.table,)) as pool:
+        for contender in replay.contenders():
+            found[contender.label] = np.array(list(pool.map(partial(_search, contender, budget), range(seeds))))
+    return found
 
 
 @dataclass(frozen=True)

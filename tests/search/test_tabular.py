@@ -21,7 +21,7 @@ from autobertc.search.tabular.inherited import train_supernet
 from autobertc.search.tabular.making import make_header, make_table
 from autobertc.search.tabular.programs import components
 from autobertc.search.tabular.recipe import Recipe, TableError
-from autobertc.search.tabular.replay import Budget, Contender, Replay, band, difference, sentence
+from autobertc.search.tabular.replay import Budget, Contender, Replay, all_curves, band, difference, sentence
 from autobertc.search.tabular.table import Row, Table, genomes, read_table
 from autobertc.search.tabular.table_space import TableSpace
 
@@ -210,7 +210,7 @@ def test_replays(table: Table) -> None:
     replay = Replay(table)
     budget = Budget(candidates=30, population=10, round_size=10, parents=3)
     assert len(replay.contenders()) == 8
-    results = {contender.label: replay.curves(contender, 3, budget) for contender in replay.contenders()}
+    results = all_curves(replay, budget, seeds=3)
     for label, curves in results.items():
         assert curves.shape == (3, 30) and np.isfinite(curves).all(), label
         assert np.nanmin(replay.means) <= curves.min() and curves.max() <= np.nanmax(replay.means) + 0.1

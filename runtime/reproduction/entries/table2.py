@@ -15,9 +15,9 @@ def make(context: Context) -> Section:
         done=(
             "Each backbone is pre-trained on masked words and next sentences with the paper's recipe of its size "
             "(Table 6), changed as below, and fine-tuned on each task.",
-            f"The paper's row {TABLE2_STARRED.title} ({TABLE2_STARRED.average}) starts from a search's super-net, "
-            "which comes with a later version: `autobertc pretrain --init-from`. The test set's labels are "
-            "withheld: fine-tuning writes prediction files to hand in, and test rows are not filled here.",
+            f"The paper's row {TABLE2_STARRED.title} ({TABLE2_STARRED.average}) starts from a search's super-net: "
+            "`table2-search`. The test set's labels are withheld: fine-tuning writes prediction files to hand in, and "
+            "test rows are not filled here.",
         ),
         tables=(size_table((*TABLE2, *TABLE2_LARGE)), found.pretraining, found.table),
         findings=found.findings,
