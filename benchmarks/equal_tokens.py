@@ -11,12 +11,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
-from measure import EXAMPLES
+from measure import Settings
+from models import sized
 
-import autobertc
 from autobertc.dsl.architecture import print_architecture
 from autobertc.runtime.comparison.compare import compare
 from autobertc.runtime.comparison.settings import Comparison, Contestant
@@ -28,20 +27,10 @@ TEXT = ("speeches", "brown", "wikipedia", "botocore", "google-api")
 BACKBONES = ("bert-small", "autobert-zero-small", "autobert-zero-attention-only", "autobert-zero-convolution-only")
 
 
-def contestant(name: str, hidden: int, vocab: int) -> Contestant:
-    """An example's layers at one size for all: heads of 64, or four."""
-    architecture = autobertc.load(EXAMPLES / f"{name}.abz")
-    sizes = replace(
-        architecture.sizes,
-        hidden=hidden,
-        heads=max(4, hidden // 64),
-        intermediate=4 * hidden,
-        embedding=None,
-        vocab=vocab,
-        max_length=128,
-    )
-    sized = replace(architecture, sizes=sizes)
-    return Contestant(name, sized, print_architecture(sized))
+def contestant(name: str, settings: Settings) -> Contestant:
+    """An example at the sizes that all have."""
+    architecture = sized(name, settings)
+    return Contestant(name, architecture, print_architecture(architecture))
 
 
 def main() -> None:
@@ -59,9 +48,15 @@ def main() -> None:
     sources = [TextSource("default")]
     for name in TEXT:
         sources.append(TextSource(str(gather(name, say=print).folder)))
+    settings = Settings(
+        hidden=given.hidden,
+        heads=max(4, given.hidden // 64),
+        intermediate=4 * given.hidden,
+        vocabulary=given.vocab,
+    )
     changes = {"steps": given.steps, "batch": given.batch, "length": given.length}
     comparison = Comparison(
-        tuple(contestant(name, given.hidden, given.vocab) for name in BACKBONES),
+        tuple(contestant(name, settings) for name in BACKBONES),
         recipe("modern", changes),
         tuple(given.rates),
         seeds=tuple(range(given.seeds)),

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
-from transformers import AutoConfig
 
 import autobertc
+from autobertc.dsl.architecture import safe_name
 from autobertc.runtime.comparison.statistics import interval
 from autobertc.runtime.conversion import convert
 from autobertc.runtime.data.packages import gather
@@ -104,16 +104,16 @@ def main() -> None:
     arguments = parser.parse_args()
     output: Path = arguments.output
 
-    models = [(folder.name, folder, FRESH_RATE) for folder in arguments.models]
+    models = [(safe_name(str(folder)), folder, FRESH_RATE) for folder in arguments.models]
     if not arguments.without_minilm:
         models.insert(0, ("minilm", converted(output / "models" / "minilm"), PRETRAINED_RATE))
     snippets = custom_task([str(gather(SNIPPETS).folder)], ["text"], name=SNIPPETS)
-    works: list[tuple[Task, int, tuple[str, ...]]] = [(snippets, 64, ("accuracy",))]
+    works: list[tuple[Task, tuple[str, ...]]] = [(snippets, ("accuracy",))]
     if arguments.questions:
-        works.append((questions(output / "questions", arguments.questions), 256, ("exact_match", "f1")))
+        works.append((questions(output / "questions", arguments.questions), ("exact_match", "f1")))
 
     tables = []
-    for task, length, names in works:
+    for task, names in works:
         splits = task.load()
         rows: list[dict[str, Any]] = []
         if task is snippets:
@@ -124,7 +124,6 @@ def main() -> None:
                 learning_rates=(rate,),
                 weight_decays=(0.01,),
                 epochs=arguments.epochs,
-                length=min(length, AutoConfig.from_pretrained(folder, trust_remote_code=True).max_position_embeddings),
                 seeds=arguments.seeds,
             )
             place = output / f"{name}-{task.name}"

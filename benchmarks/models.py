@@ -28,6 +28,20 @@ def example(name: str) -> Architecture:
     return autobertc.load(EXAMPLES / f"{name}.abz")
 
 
+def sized(name: str, settings: Settings) -> Architecture:
+    """An example at the sizes that are compared, its embeddings as wide as its hidden states, as BERT's are."""
+    architecture = example(name)
+    sizes = replace(
+        architecture.sizes,
+        vocab=settings.vocabulary,
+        hidden=settings.hidden,
+        heads=settings.heads,
+        intermediate=settings.intermediate,
+        embedding=None,
+    )
+    return replace(architecture, sizes=sizes)
+
+
 def _sizes(settings: Settings, dropout: float) -> dict[str, Any]:
     return {
         "vocab_size": settings.vocabulary,

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from measure import Row, Section, Settings, Work, compare, interval
-from models import SMALL, compiled, example, reference
+from models import SMALL, compiled, example, reference, sized
 from training_step import labelled_batch, step
 from transformers import DataCollatorForLanguageModeling, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -51,20 +51,6 @@ class Clock(TrainerCallback):
             self.start = time.perf_counter()
         elif state.global_step == WARM + COUNTED:
             self.seconds = time.perf_counter() - self.start
-
-
-def small(name: str, settings: Settings) -> Architecture:
-    """An example at the sizes that are compared, its embeddings as wide as its hidden states, as BERT's are."""
-    architecture = example(name)
-    sizes = replace(
-        architecture.sizes,
-        vocab=settings.vocabulary,
-        hidden=settings.hidden,
-        heads=settings.heads,
-        intermediate=settings.intermediate,
-        embedding=None,
-    )
-    return replace(architecture, sizes=sizes)
 
 
 def tokenizer_of(entries: int, folder: Path) -> Path:
@@ -143,7 +129,7 @@ def compare_speed(
 
 
 def _loops(name: str, settings: Settings, place: Path, tokenizer: Path) -> list[Row]:
-    architecture = small(name, settings)
+    architecture = sized(name, settings)
     run = run_of(architecture, settings, tokenizer)
     prepared = prepare(run, say=lambda line: None)
     model = first_weights(run, prepared, lambda line: None)
