@@ -8,6 +8,22 @@ from typing import Annotated
 import typer
 
 from autobertc.cli.app import app
+from autobertc.cli.training_options import (
+    Batch,
+    Data,
+    Dropout,
+    Epochs,
+    Length,
+    LogEvery,
+    MaskRate,
+    MicroBatch,
+    Optimizer,
+    Precision,
+    Steps,
+    Tokenizer,
+    Vocab,
+    Workers,
+)
 
 
 @app.command()
@@ -15,39 +31,27 @@ def compare(
     files: Annotated[list[Path], typer.Argument(help="Architecture files, two or more.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", show_default=False)],
     preset: Annotated[str, typer.Option(help="How they are trained, as `pretrain` has it.")] = "modern",
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="A source of text, [WEIGHT*]NAME[:CONFIG]; may be repeated.", show_default="default"),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps, instead of the preset's length.", show_default=False)
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Readings of the data, instead.", show_default=False)] = None,
+    data: Data = None,
+    steps: Steps = None,
+    epochs: Epochs = None,
     learning_rates: Annotated[
         str | None, typer.Option("--lr", help="Rates to try, between commas.", show_default="0.5, 1, 2 x the preset's")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each backbone at its best learning rate.", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.", min=0, max=2**31)] = 0,
     grid_seeds: Annotated[int, typer.Option(help="Seeds that all learning rates are tried with.", min=1)] = 1,
-    batch: Annotated[int | None, typer.Option(help="Sequences a step.", show_default=False)] = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(help="Sequences at a time.", show_default="the batch", min=1)
-    ] = None,
-    length: Annotated[int | None, typer.Option(help="Tokens of a sequence.", show_default=False)] = None,
-    dropout: Annotated[float | None, typer.Option(help="All rates of the models.", show_default=False)] = None,
-    mask_rate: Annotated[float | None, typer.Option(help="The share of tokens masked.", show_default=False)] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or muon.", show_default=False)] = None,
-    precision: Annotated[str | None, typer.Option(help="float32, bf16 or auto.", show_default=False)] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(help="A tokenizer's folder, or text to train one on; by default the data.", show_default=False),
-    ] = None,
-    vocab: Annotated[
-        int | None, typer.Option(help="Entries of a tokenizer to train.", show_default="the first header's")
-    ] = None,
+    batch: Batch = None,
+    micro_batch: MicroBatch = None,
+    length: Length = None,
+    dropout: Dropout = None,
+    mask_rate: MaskRate = None,
+    optimizer: Optimizer = None,
+    precision: Precision = None,
+    tokenizer: Tokenizer = None,
+    vocab: Vocab = None,
     held_out: Annotated[float, typer.Option(help="The share of documents to score on.")] = 0.05,
-    log_every: Annotated[int | None, typer.Option(help="Steps between points of curves.", min=1)] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that collate.", show_default=False, min=0)] = None,
+    log_every: LogEvery = None,
+    workers: Workers = None,
     task: Annotated[
         list[str] | None,
         typer.Option(help="A task to fine-tune the models on, such as shuffled; may be repeated.", show_default=False),

@@ -8,6 +8,22 @@ from typing import Annotated
 import typer
 
 from autobertc.cli.app import File, app
+from autobertc.cli.training_options import (
+    Batch,
+    Data,
+    Dropout,
+    Epochs,
+    Length,
+    LogEvery,
+    MaskRate,
+    MicroBatch,
+    Optimizer,
+    Precision,
+    Steps,
+    Tokenizer,
+    Vocab,
+    Workers,
+)
 
 
 @app.command()
@@ -17,54 +33,38 @@ def pretrain(
     preset: Annotated[
         str, typer.Option(help="small, base, large (the paper's Table 6), fast (40,000 steps) or modern.")
     ] = "base",
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="A source of text, [WEIGHT*]NAME[:CONFIG]; may be repeated.", show_default="default"),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps, instead of the preset's length.", show_default=False)
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Readings of the data, instead.", show_default=False)] = None,
-    batch: Annotated[int | None, typer.Option(help="Sequences a step.", show_default=False)] = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(help="Sequences at a time on a device.", show_default="the batch", min=1)
-    ] = None,
+    data: Data = None,
+    steps: Steps = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    micro_batch: MicroBatch = None,
     batch_ramp: Annotated[
         float | None, typer.Option(help="The share of steps in which the batch grows to its size.", show_default=False)
     ] = None,
-    length: Annotated[int | None, typer.Option(help="Tokens of a sequence.", show_default=False)] = None,
+    length: Length = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="The greatest.", show_default=False)] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="adamw, or muon for the layers' matrices.", show_default=False)
-    ] = None,
-    dropout: Annotated[float | None, typer.Option(help="All rates of the model.", show_default=False)] = None,
-    mask_rate: Annotated[float | None, typer.Option(help="The share of tokens masked.", show_default=False)] = None,
+    optimizer: Optimizer = None,
+    dropout: Dropout = None,
+    mask_rate: MaskRate = None,
     whole_words: Annotated[bool, typer.Option("--whole-words", help="Mask all pieces of a word or none.")] = False,
-    precision: Annotated[
-        str | None, typer.Option(help="float32, bf16, or auto: bf16 where the device has it.", show_default=False)
-    ] = None,
+    precision: Precision = None,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile, on a GPU.")] = False,
     init_from: Annotated[
         Path | None,
         typer.Option(help="Weights to start from: a model folder, or a search's run.", show_default=False),
     ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(help="A tokenizer's folder, or text to train one on; by default the data.", show_default=False),
-    ] = None,
-    vocab: Annotated[
-        int | None, typer.Option(help="Entries of a tokenizer to train; by default the header's.", show_default=False)
-    ] = None,
+    tokenizer: Tokenizer = None,
+    vocab: Vocab = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Read text as it is needed, and store no tokens.")
     ] = False,
     held_out: Annotated[float, typer.Option(help="The share of documents to score at the end, or 0.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Seed of weights, data and dropout.", min=0, max=2**32 - 1)] = 0,
-    log_every: Annotated[int | None, typer.Option(help="Steps between logs.", show_default=False, min=1)] = None,
+    log_every: LogEvery = None,
     save_every: Annotated[
         int | None, typer.Option(help="Steps between checkpoints.", show_default=False, min=1)
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that collate.", show_default=False, min=0)] = None,
+    workers: Workers = None,
     report_to: Annotated[
         list[str] | None, typer.Option(help="tensorboard, wandb, ...; may be repeated.", show_default=False)
     ] = None,
