@@ -57,13 +57,17 @@ def start_supernet(folder: Path, sizes: Sizes, layers: int, head: str, sharing: 
     return write_snapshot(folder, Snapshot(tensors, 0, head, sharing))
 
 
-def finish_round(folder: Path, snapshot: Path, trained: Sequence[Trained], rule: Rule = "best") -> Path:
+def finish_round(
+    folder: Path, snapshot: Path, trained: Sequence[Trained], rule: Rule = "best"
+) -> tuple[Path, dict[int, int]]:
     """Write the snapshot of the next round, out of this round's and what its candidates trained, whatever order they
     are given in; the same again for the same round, so that a search that was killed can repeat it.
+
+    Returns its path, and how many tensors came from each candidate, by number.
 
     Raises `SnapshotError` where a file is not whole, `OutputError` where the snapshot cannot be written.
     """
     before = read_snapshot(snapshot)
     children = [Child(each.number, each.score, StoredTensors(each.path)) for each in trained]
-    after = write_back(before.tensors, children, rule)
-    return write_snapshot(folder, replace(before, tensors=after, round=before.round + 1))
+    after, contributions = write_back(before.tensors, children, rule)
+    return write_snapshot(folder, replace(before, tensors=after, round=before.round + 1)), contributions

@@ -92,20 +92,8 @@ class SupernetWeights:
         from autobertc.search.biws.rounds import Trained, finish_round
 
         trained = [Trained(number, score, self.output(number)) for number, score in children]
-        finish_round(self.folder, self.path(round), trained, self.rule)
-        return self._contributions(children)
-
-    def _contributions(self, children: Sequence[tuple[int, float]]) -> dict[int, int]:
-        """How many tensors came from each child: of the best that used a tensor alone, where the best counts alone."""
-        counts: dict[int, int] = {}
-        taken: set[str] = set()
-        for number, _ in sorted(children, key=lambda child: (-child[1], child[0])):
-            names = set(_names(self.output(number))) - taken
-            if names:
-                counts[number] = len(names)
-            if self.rule == "best":
-                taken |= names
-        return counts
+        _, contributions = finish_round(self.folder, self.path(round), trained, self.rule)
+        return contributions
 
     def clean(self) -> None:
         for path in self.output(0).parent.glob("*"):
@@ -120,10 +108,3 @@ def _digest(path: Path) -> str | None:
         return read_tensors(path)[1].get("digest")
     except SnapshotError:
         return None
-
-
-def _names(path: Path) -> list[str]:
-    from safetensors import safe_open
-
-    with safe_open(str(path), "pt") as file:
-        return list(file.keys())

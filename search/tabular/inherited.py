@@ -49,7 +49,7 @@ def train_supernet(
             result = function(job)
             if result.state == "complete" and result.tensors:
                 trained.append(Trained(number, result.values[0], Path(result.tensors)))
-        snapshot = finish_round(folder, snapshot, trained)
+        snapshot, _ = finish_round(folder, snapshot, trained)
         for each in trained:
             each.path.unlink()
         if progress:

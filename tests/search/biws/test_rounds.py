@@ -39,7 +39,7 @@ def after(folder: Path, jobs: Sequence[CandidateJob], results: Sequence[Candidat
     """The digest of the next round's snapshot, from results in the order of their arrival."""
     assert all(result.state == "complete" for result in results)
     trained = [Trained(result.number, result.values[0], Path(str(result.tensors))) for result in results]
-    path = finish_round(folder / "supernet", Path(str(jobs[0].snapshot)), trained)
+    path, _ = finish_round(folder / "supernet", Path(str(jobs[0].snapshot)), trained)
     assert path == snapshot_path(folder / "supernet", 1)
     return tensors_digest(read_snapshot(path).tensors)
 

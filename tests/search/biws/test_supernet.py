@@ -70,7 +70,7 @@ def test_write_back_then_extraction_is_the_identity(sharing: Sharing) -> None:
             for parameter in trained.parameters():
                 parameter.add_(torch.randn_like(parameter))
         tensors = candidate_tensors(trained, chosen, sharing)
-        after = write_back(snapshot.tensors, [Child(0, 0.5, tensors)])
+        after, _ = write_back(snapshot.tensors, [Child(0, 0.5, tensors)])
         again = extract(type(snapshot)(after, 1, snapshot.head, sharing), chosen)
         for (name, one), other in zip(trained.named_parameters(), again.parameters(), strict=True):
             assert torch.equal(one, other), name

@@ -32,13 +32,15 @@ def values(after: dict[str, Tensor]) -> dict[str, float]:
 
 
 def test_each_tensor_from_the_best_that_used_it() -> None:
-    after = write_back(BEFORE, CHILDREN)
+    after, counts = write_back(BEFORE, CHILDREN)
     assert values(after) == {"shared": 4, "left": 5, "right": 4, "nobody": 0}, "ties go to the lower number"
+    assert counts == {4: 2, 5: 1}
 
 
 def test_mean() -> None:
-    after = write_back(BEFORE, CHILDREN, "mean")
+    after, counts = write_back(BEFORE, CHILDREN, "mean")
     assert values(after) == {"shared": 4.5, "left": pytest.approx(14 / 3), "right": 4, "nobody": 0}
+    assert counts == {3: 2, 4: 2, 5: 2, 6: 2}
 
 
 @pytest.mark.parametrize("rule", ["best", "mean"])
@@ -47,16 +49,17 @@ def test_the_order_of_arrival_changes_no_bit(rule: str) -> None:
     children = [
         Child(n, s, {"shared": torch.randn(2, generator=generator)}) for n, s in enumerate((0.1, 0.3, 0.3, 0.2))
     ]
-    digests = {tensors_digest(write_back(BEFORE, order, rule)) for order in permutations(children)}  # type: ignore[arg-type]
+    digests = {tensors_digest(write_back(BEFORE, order, rule)[0]) for order in permutations(children)}  # type: ignore[arg-type]
     assert len(digests) == 1
 
 
 def test_no_children() -> None:
-    assert tensors_digest(write_back(BEFORE, [])) == tensors_digest(BEFORE)
+    after, counts = write_back(BEFORE, [])
+    assert tensors_digest(after) == tensors_digest(BEFORE) and counts == {}
 
 
 def test_what_goes_in_is_left_alone() -> None:
-    after = write_back(BEFORE, CHILDREN)
+    after, _ = write_back(BEFORE, CHILDREN)
     for tensor in after.values():
         tensor.add_(100)
     assert values(BEFORE)["shared"] == 0 and float(CHILDREN[1].tensors["shared"][0]) == 4
