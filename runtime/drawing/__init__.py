@@ -9,10 +9,11 @@ from pathlib import Path
 from autobertc.dsl.architecture import Architecture, Sizes
 from autobertc.dsl.graph import post_order
 from autobertc.runtime.drawing.backbone import ROW_WIDTH, Backbone
-from autobertc.runtime.drawing.canvas import SUFFIXES, Canvas, Point, fit, text_width
+from autobertc.runtime.drawing.canvas import SUFFIXES, Canvas, fit, text_width
 from autobertc.runtime.drawing.card import Card
 from autobertc.runtime.drawing.palette import FAINT, INK, KERNELS, KINDS, SOFT_INK, darker, kind, program_colour
 from autobertc.runtime.drawing.runs import Symbol, describe_numbers, kernels, layers_by_symbol, letter
+from autobertc.runtime.drawing.shapes import Point
 
 MAX_PROGRAMS, MAX_OPERATIONS_IN_ALL = 24, 400
 _MARGIN, _GUTTER = 36.0, 14.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autobertc.dsl.architecture import Architecture, ConvolutionLayer
-from autobertc.runtime.drawing.canvas import Canvas, Point, text_width
+from autobertc.runtime.drawing.canvas import Canvas, text_width
 from autobertc.runtime.drawing.palette import (
     EMBEDDING,
     EMBEDDING_EDGE,
@@ -21,6 +21,7 @@ from autobertc.runtime.drawing.palette import (
     program_colour,
 )
 from autobertc.runtime.drawing.runs import Group, Run, Symbol, letter, summarize
+from autobertc.runtime.drawing.shapes import Point
 
 MAX_BLOCKS = 96
 ROW_WIDTH = 1080.0

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Concatenate, ParamSpec
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Circle, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
-from matplotlib.text import Text
+from matplotlib.text import Text as Label
 from matplotlib.textpath import text_to_path
 
+from autobertc.runtime.drawing.shapes import Area, Box, Disc, Line, Point, Rise, Shape, Text, Tip
 from autobertc.runtime.files import write_bytes
 
 SUFFIXES = (".svg", ".png")
+P = ParamSpec("P")
 _DPI, _MAX_PIXELS = 160.0, 4e7
 _SETTINGS = {
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
@@ -30,8 +33,6 @@ _SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "autobertc",
 }
-Align = Literal["left", "center", "right"]
-Point = tuple[float, float]
 
 
 @lru_cache(maxsize=4096)
@@ -78,106 +79,33 @@ def wrap_code(text: str, columns: int, max_lines: int) -> list[str]:
     return lines
 
 
-def arrow_head(at: Point, direction: Point, size: float) -> list[Point]:
-    """The three corners of an arrow head, its tip first."""
-    (x, y), (dx, dy) = at, direction
-    back = (x - size * dx, y - size * dy)
-    wing = (-dy * size * 0.55, dx * size * 0.55)
-    return [at, (back[0] + wing[0], back[1] + wing[1]), (back[0] - wing[0], back[1] - wing[1])]
+def _adds(make: Callable[P, Shape]) -> Callable[Concatenate[Canvas, P], None]:
+    """A method of a canvas that makes a shape and adds it."""
+
+    def add(canvas: Canvas, /, *arguments: P.args, **options: P.kwargs) -> None:
+        canvas.add(make(*arguments, **options))
+
+    add.__doc__ = make.__doc__
+    return add
 
 
 class Canvas:
-    """A picture under construction; its size is settled when it is saved."""
+    """A picture under construction; its size is settled when it is saved. Its methods take what `shapes` says."""
 
     def __init__(self) -> None:
-        self._artists: list[Any] = []
+        self.shapes: list[Shape] = []
 
-    def box(
-        self,
-        corner: Point,
-        size: Point,
-        fill: str,
-        edge: str | None = None,
-        radius: float = 5.0,
-        line: float = 0.8,
-        opacity: float | None = None,
-    ) -> None:
-        """A rectangle with round corners; `corner` is its upper left. `opacity` is of the whole, 1 if None."""
-        style = f"round,pad=0,rounding_size={min(radius, *(side / 2 for side in size))}"
-        self._artists.append(
-            FancyBboxPatch(
-                corner,
-                *size,
-                boxstyle=style,
-                facecolor=fill,
-                edgecolor=edge or "none",
-                linewidth=line,
-                alpha=opacity,
-            )
-        )
+    def add(self, shape: Shape) -> None:
+        """Draw a shape over those before it."""
+        self.shapes.append(shape)
 
-    def disc(
-        self, middle: Point, radius: float, fill: str, edge: str | None = None, opacity: float | None = None
-    ) -> None:
-        """A filled circle; with an `edge`, a line of one point around it."""
-        width = 1 if edge else 0
-        self._artists.append(
-            Circle(middle, radius, facecolor=fill, edgecolor=edge or "none", linewidth=width, alpha=opacity)
-        )
-
-    def area(self, points: Sequence[Point], fill: str, opacity: float | None = None) -> None:
-        """A filled polygon."""
-        outline = Outline([*points, points[0]], closed=True)
-        self._artists.append(PathPatch(outline, facecolor=fill, edgecolor="none", linewidth=0, alpha=opacity))
-
-    def text(
-        self,
-        at: Point,
-        text: str,
-        size: float,
-        colour: str,
-        align: Align = "center",
-        bold: bool = False,
-        mono: bool = False,
-        turned: bool = False,
-    ) -> None:
-        """A line of text whose small letters are centred on the height of `at`; `turned`, it runs upwards, centred on
-        the breadth of `at`."""
-        artist = Text(
-            at[0] + (0.36 * size if turned else 0.0),
-            at[1] + (0.0 if turned else 0.36 * size),
-            text,
-            color=colour,
-            fontproperties=_font(size, bold, mono),
-            horizontalalignment=align,
-            verticalalignment="baseline",
-            parse_math=False,
-            rotation=90 if turned else None,
-            rotation_mode="anchor" if turned else None,
-        )
-        self._artists.append(artist)
-
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
-        """Straight pieces through the points."""
-        self._stroke(Outline(list(points)), colour, width, dashed)
-
-    def rise(self, start: Point, end: Point, colour: str, width: float = 1.0) -> None:
-        """A curve that leaves `start` and reaches `end` vertically."""
-        middle = (start[1] + end[1]) / 2
-        vertices = [start, (start[0], middle), (end[0], middle), end]
-        self._stroke(Outline(vertices, [Outline.MOVETO, *[Outline.CURVE4] * 3]), colour, width)
-
-    def _stroke(self, outline: Any, colour: str, width: float, dashed: bool = False) -> None:
-        style = (0, (4, 3)) if dashed else "solid"
-        patch = PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, snap=False)
-        self._artists.append(patch)
-
-    def tip(self, at: Point, direction: Point, colour: str, size: float = 4.0) -> None:
-        """An arrow head that points along `direction`, a unit vector, and ends at `at`."""
-        corners = arrow_head(at, direction, size)
-        self._artists.append(
-            PathPatch(Outline([*corners, at], closed=True), facecolor=colour, edgecolor="none", linewidth=0)
-        )
+    box = _adds(Box)
+    disc = _adds(Disc)
+    area = _adds(Area)
+    text = _adds(Text)
+    line = _adds(Line)
+    rise = _adds(Rise)
+    tip = _adds(Tip)
 
     def save(self, path: Path, width: float, height: float) -> None:
         """Write the picture, `width` by `height` points, in the suffix's format; equal pictures, equal bytes.
@@ -196,7 +124,8 @@ class Canvas:
             axes = figure.add_axes((0, 0, 1, 1))
             axes.set_axis_off()
             axes.set(xlim=(0, width), ylim=(height, 0))
-            for order, artist in enumerate(self._artists):
+            for order, shape in enumerate(self.shapes):
+                artist = _artist(shape)
                 artist.set(zorder=order, clip_on=False)
                 axes.add_artist(artist)
             if suffix == ".svg":
@@ -207,3 +136,46 @@ class Canvas:
                 dpi = min(_DPI, 72 * (_MAX_PIXELS / (width * height)) ** 0.5)
                 figure.savefig(data, format="png", dpi=dpi)
         return data.getvalue()
+
+
+def _artist(shape: Shape) -> Artist:
+    """The shape as matplotlib draws it."""
+    match shape:
+        case Box(corner, size, fill, edge, radius, line, opacity):
+            style = f"round,pad=0,rounding_size={min(radius, *(side / 2 for side in size))}"
+            return FancyBboxPatch(
+                corner, *size, boxstyle=style, facecolor=fill, edgecolor=edge or "none", linewidth=line, alpha=opacity
+            )
+        case Disc(middle, radius, fill, edge, opacity):
+            width = 1 if edge else 0
+            return Circle(middle, radius, facecolor=fill, edgecolor=edge or "none", linewidth=width, alpha=opacity)
+        case Area(points, fill, opacity):
+            return _filled(points, fill, opacity)
+        case Tip(colour=fill):
+            return _filled(shape.corners, fill)
+        case Line(points, colour, width, dashed):
+            return _stroke(Outline(list(points)), colour, width, (0, (4, 3)) if dashed else "solid")
+        case Rise(start, end, colour, width):
+            curve = Outline([start, *shape.controls, end], [Outline.MOVETO, *[Outline.CURVE4] * 3])
+            return _stroke(curve, colour, width)
+        case Text(_, text, size, colour, align, bold, mono, turned):
+            return Label(
+                *shape.base,
+                text,
+                color=colour,
+                fontproperties=_font(size, bold, mono),
+                horizontalalignment=align,
+                verticalalignment="baseline",
+                parse_math=False,
+                rotation=90 if turned else None,
+                rotation_mode="anchor" if turned else None,
+            )
+
+
+def _filled(points: Sequence[Point], fill: str, opacity: float | None = None) -> Artist:
+    outline = Outline([*points, points[0]], closed=True)
+    return PathPatch(outline, facecolor=fill, edgecolor="none", linewidth=0, alpha=opacity)
+
+
+def _stroke(outline: Outline, colour: str, width: float, style: Any = "solid") -> Artist:
+    return PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, snap=False)

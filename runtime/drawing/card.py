@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from autobertc.dsl.graph import Node, Program, print_roots
-from autobertc.runtime.drawing.canvas import Canvas, Point, fit, text_width, wrap_code
+from autobertc.runtime.drawing.canvas import Canvas, fit, text_width, wrap_code
 from autobertc.runtime.drawing.layout import NODE_HEIGHT, Layout, Slot, Wire, is_ordered, lay_out
 from autobertc.runtime.drawing.palette import (
     CARD,
@@ -20,6 +20,7 @@ from autobertc.runtime.drawing.palette import (
     kind,
     on,
 )
+from autobertc.runtime.drawing.shapes import Point
 
 MAX_OPERATIONS, MAX_SLOTS = 150, 900
 _MAX_LINES = 28

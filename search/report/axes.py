@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autobertc.runtime.drawing.canvas import Point, text_width
+from autobertc.runtime.drawing.canvas import text_width
+from autobertc.runtime.drawing.shapes import Point
 from autobertc.search.report.scene import Scene
 
 SIZE = 11.5

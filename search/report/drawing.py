@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autobertc.runtime.drawing.canvas import Align, Point
 from autobertc.runtime.drawing.palette import CARD, CARD_EDGE, FAINT, GROUP, GROUP_EDGE, INK, SOFT_INK
+from autobertc.runtime.drawing.shapes import Box, Disc, Point, Shape, Text, recoloured
 from autobertc.search.report.scene import Scene
 
 _NEUTRAL = {CARD: "sunken", CARD_EDGE: "line", GROUP: "sunken", GROUP_EDGE: "line"}
@@ -16,45 +16,19 @@ class Drawing(Scene):
     """A scene for pictures made with fixed colours. Text keeps its colour on a coloured shape, where it was chosen to
     be read, and takes the theme's elsewhere."""
 
-    def __init__(self, raster: bool = False) -> None:
-        super().__init__(raster)
+    def __init__(self) -> None:
+        super().__init__()
         self._coloured: list[tuple[Point, Point]] = []
 
-    def box(
-        self,
-        corner: Point,
-        size: Point,
-        fill: str,
-        edge: str | None = None,
-        radius: float = 5.0,
-        line: float = 0.8,
-        opacity: float | None = None,
-    ) -> None:
-        if fill not in _NEUTRAL:
-            self._coloured.append((corner, (corner[0] + size[0], corner[1] + size[1])))
-        super().box(
-            corner, size, _NEUTRAL.get(fill, fill), _NEUTRAL.get(edge or "", edge or "") or None, radius, line, opacity
-        )
-
-    def disc(
-        self, middle: Point, radius: float, fill: str, edge: str | None = None, opacity: float | None = None
-    ) -> None:
-        (x, y) = middle
-        self._coloured.append(((x - radius, y - radius), (x + radius, y + radius)))
-        super().disc(middle, radius, fill, edge, opacity)
-
-    def text(
-        self,
-        at: Point,
-        text: str,
-        size: float,
-        colour: str,
-        align: Align = "center",
-        bold: bool = False,
-        mono: bool = False,
-        turned: bool = False,
-    ) -> None:
-        x, y = at
-        inside = any(left <= x <= right and top <= y <= bottom for (left, top), (right, bottom) in self._coloured)
-        colour = _ON_COLOUR.get(colour, colour) if inside else _TEXT.get(colour, colour)
-        super().text(at, text, size, colour, align, bold, mono, turned)
+    def add(self, shape: Shape) -> None:
+        match shape:
+            case Box((x, y), (width, height), fill) if fill not in _NEUTRAL:
+                self._coloured.append(((x, y), (x + width, y + height)))
+            case Disc((x, y), radius):
+                self._coloured.append(((x - radius, y - radius), (x + radius, y + radius)))
+        colours = _NEUTRAL if isinstance(shape, Box) else {}
+        if isinstance(shape, Text):
+            x, y = shape.at
+            inside = any(left <= x <= right and top <= y <= bottom for (left, top), (right, bottom) in self._coloured)
+            colours = _ON_COLOUR if inside else _TEXT
+        super().add(recoloured(shape, lambda colour: colours.get(colour, colour)))

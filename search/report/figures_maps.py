@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import exp, log
 
 from autobertc.dsl.architecture import KERNEL_SIZES
-from autobertc.runtime.drawing.canvas import Point, fit, text_width
+from autobertc.runtime.drawing.canvas import fit, text_width
+from autobertc.runtime.drawing.shapes import Point
 from autobertc.search.report.axes import SIZE, SMALL, Plot, number, padded, tick_text, ticks
 from autobertc.search.report.data import Candidate, PriorityMap, ReportData
 from autobertc.search.report.scene import Figure, Scene

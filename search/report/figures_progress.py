@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from autobertc.runtime.drawing.canvas import Align
+from autobertc.runtime.drawing.shapes import Align
 from autobertc.search.report.axes import SMALL, Plot, legend, number, padded
 from autobertc.search.report.data import Candidate, Objective, ReportData
 from autobertc.search.report.scene import Figure, Scene

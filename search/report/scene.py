@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from io import StringIO
 from pathlib import Path
 
-from autobertc.runtime.drawing.canvas import Align, Canvas, Point, arrow_head
+from autobertc.runtime.drawing.canvas import Canvas
+from autobertc.runtime.drawing.shapes import (
+    Area,
+    Box,
+    Disc,
+    Line,
+    Point,
+    Rise,
+    Shape,
+    Text,
+    Tip,
+    recoloured,
+)
 
 LIGHT = {
     "page": "#FAF8F4",
@@ -44,6 +55,9 @@ DARK = {
 least 4.5 to `page` and `card`; a test holds them to it."""
 
 
+_ANCHORS = {"left": "", "center": ' text-anchor="middle"', "right": ' text-anchor="end"'}
+
+
 def _css(colour: str) -> str:
     return f"var(--{colour})" if colour in LIGHT else colour
 
@@ -53,108 +67,73 @@ def _n(value: float) -> str:
 
 
 class Scene(Canvas):
-    """A canvas that also takes roles of `LIGHT` as colours, and can show a tip at a shape.
+    """A canvas that also takes roles of `LIGHT` as colours, and can show a tip at a shape."""
 
-    One that `raster` is told of can be saved as a picture; others, which are many times as fast, give SVG alone.
-    """
-
-    def __init__(self, raster: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.raster = raster
-        self._out = StringIO()
-        self._tip = ""
+        self._hints: list[str] = []
+        self._hint = ""
 
     def hover(self, text: str) -> None:
         """What a pointer on the shapes that follow is told; "" ends it."""
-        self._tip = text
+        self._hint = text
 
-    def _emit(self, tag: str, attributes: str, content: str = "") -> None:
-        tip = f' data-tip="{escape(self._tip)}"' if self._tip else ""
-        self._out.write(f"<{tag} {attributes}{tip}" + (f">{content}</{tag}>" if content else "/>"))
+    def add(self, shape: Shape) -> None:
+        super().add(shape)
+        self._hints.append(self._hint)
 
-    def box(
-        self,
-        corner: Point,
-        size: Point,
-        fill: str,
-        edge: str | None = None,
-        radius: float = 5.0,
-        line: float = 0.8,
-        opacity: float | None = None,
-    ) -> None:
-        if self.raster:
-            super().box(corner, size, _light(fill), _light(edge), radius, line, opacity)
-        radius = min(radius, *(side / 2 for side in size))
-        stroke = f' stroke="{_css(edge)}" stroke-width="{_n(line)}"' if edge else ""
-        place = f'x="{_n(corner[0])}" y="{_n(corner[1])}" width="{_n(size[0])}" height="{_n(size[1])}"'
-        self._emit("rect", f'{place} rx="{_n(radius)}" fill="{_css(fill)}"{stroke}{_opacity(opacity)}')
-
-    def disc(
-        self, middle: Point, radius: float, fill: str, edge: str | None = None, opacity: float | None = None
-    ) -> None:
-        if self.raster:
-            super().disc(middle, radius, _light(fill), _light(edge), opacity)
-        stroke = f' stroke="{_css(edge)}"' if edge else ""
-        place = f'cx="{_n(middle[0])}" cy="{_n(middle[1])}" r="{_n(radius)}"'
-        self._emit("circle", f'{place} fill="{_css(fill)}"{stroke}{_opacity(opacity)}')
-
-    def area(self, points: Sequence[Point], fill: str, opacity: float | None = None) -> None:
-        if self.raster:
-            super().area(points, _light(fill), opacity)
-        self._emit("polygon", f'points="{_points(points)}" fill="{_css(fill)}"{_opacity(opacity)}')
-
-    def text(
-        self,
-        at: Point,
-        text: str,
-        size: float,
-        colour: str,
-        align: Align = "center",
-        bold: bool = False,
-        mono: bool = False,
-        turned: bool = False,
-    ) -> None:
-        if self.raster:
-            super().text(at, text, size, _light(colour), align, bold, mono, turned)
-        shift = 0.36 * size
-        anchor = {"left": "", "center": ' text-anchor="middle"', "right": ' text-anchor="end"'}[align]
-        if turned:
-            x, y = at[0] + shift, at[1]
-            anchor += f' transform="rotate(-90 {_n(x)} {_n(y)})"'
-        else:
-            x, y = at[0], at[1] + shift
-        style = (' font-weight="600"' if bold else "") + (' class="mono"' if mono else "")
-        place = f'x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}"'
-        self._emit("text", f'{place} fill="{_css(colour)}"{anchor}{style}', escape(text) or " ")
-
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
-        if self.raster:
-            super().line(points, _light(colour), width, dashed)
-        dashes = ' stroke-dasharray="4 3"' if dashed else ""
-        style = f'fill="none" stroke="{_css(colour)}" stroke-width="{_n(width)}" stroke-linejoin="round"{dashes}'
-        self._emit("polyline", f'points="{_points(points)}" {style}')
-
-    def rise(self, start: Point, end: Point, colour: str, width: float = 1.0) -> None:
-        if self.raster:
-            super().rise(start, end, _light(colour), width)
-        (x, y), (u, v), middle = start, end, (start[1] + end[1]) / 2
-        path = f"M{_n(x)} {_n(y)}C{_n(x)} {_n(middle)} {_n(u)} {_n(middle)} {_n(u)} {_n(v)}"
-        self._emit("path", f'd="{path}" fill="none" stroke="{_css(colour)}" stroke-width="{_n(width)}"')
-
-    def tip(self, at: Point, direction: Point, colour: str, size: float = 4.0) -> None:
-        if self.raster:
-            super().tip(at, direction, _light(colour), size)
-        self._emit("polygon", f'points="{_points(arrow_head(at, direction, size))}" fill="{_css(colour)}"')
+    def colours(self, change: Callable[[str], str]) -> Canvas:
+        """The picture with each colour changed."""
+        canvas = Canvas()
+        for shape in self.shapes:
+            canvas.add(recoloured(shape, change))
+        return canvas
 
     def svg(self, width: float, height: float, label: str, style: str = "") -> str:
         """The picture as an element of the page, `label` read out in place of it."""
         box = f'viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" height="{_n(height)}"'
         kind = f' class="{style}"' if style else ""
-        return f'<svg {box}{kind} role="img" aria-label="{escape(label)}">{self._out.getvalue()}</svg>'
+        shapes = "".join(_element(shape, hint) for shape, hint in zip(self.shapes, self._hints, strict=True))
+        return f'<svg {box}{kind} role="img" aria-label="{escape(label)}">{shapes}</svg>'
 
 
-def _light(colour: str | None) -> str:
-    return LIGHT.get(colour or "", colour or "") or None  # type: ignore[return-value]
+def _element(shape: Shape, hint: str) -> str:
+    """The shape as an element of SVG, with what a pointer on it is told."""
+    content = ""
+    match shape:
+        case Box((x, y), (width, height), fill, edge, radius, line, opacity):
+            tag, place = "rect", f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
+            stroke = f' stroke="{_css(edge)}" stroke-width="{_n(line)}"' if edge else ""
+            place += f' rx="{_n(min(radius, width / 2, height / 2))}"'
+            style = f'fill="{_css(fill)}"{stroke}{_opacity(opacity)}'
+        case Disc((x, y), radius, fill, edge, opacity):
+            tag, place = "circle", f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
+            stroke = f' stroke="{_css(edge)}"' if edge else ""
+            style = f'fill="{_css(fill)}"{stroke}{_opacity(opacity)}'
+        case Area(points, fill, opacity):
+            tag, place, style = "polygon", _points(points), f'fill="{_css(fill)}"{_opacity(opacity)}'
+        case Tip(colour=fill):
+            tag, place, style = "polygon", _points(shape.corners), f'fill="{_css(fill)}"'
+        case Line(points, colour, width, dashed):
+            tag, place, style = "polyline", _points(points), _stroke(colour, width) + ' stroke-linejoin="round"'
+            style += ' stroke-dasharray="4 3"' if dashed else ""
+        case Rise(start, end, colour, width):
+            corners = (*shape.controls, end)
+            curve = " ".join(f"{_n(x)} {_n(y)}" for x, y in corners)
+            tag, place, style = "path", f'd="M{_n(start[0])} {_n(start[1])}C{curve}"', _stroke(colour, width)
+        case Text(_, text, size, colour, align, bold, mono, turned):
+            left, low = (_n(length) for length in shape.base)
+            tag, place = "text", f'x="{left}" y="{low}" font-size="{_n(size)}"'
+            style = f'fill="{_css(colour)}"' + _ANCHORS[align]
+            style += f' transform="rotate(-90 {left} {low})"' if turned else ""
+            style += (' font-weight="600"' if bold else "") + (' class="mono"' if mono else "")
+            content = escape(text) or " "
+    tip = f' data-tip="{escape(hint)}"' if hint else ""
+    return f"<{tag} {place} {style}{tip}" + (f">{content}</{tag}>" if content else "/>")
+
+
+def _stroke(colour: str, width: float) -> str:
+    return f'fill="none" stroke="{_css(colour)}" stroke-width="{_n(width)}"'
 
 
 def _opacity(opacity: float | None) -> str:
@@ -162,7 +141,7 @@ def _opacity(opacity: float | None) -> str:
 
 
 def _points(points: Sequence[Point]) -> str:
-    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+    return 'points="' + " ".join(f"{_n(x)},{_n(y)}" for x, y in points) + '"'
 
 
 @dataclass(frozen=True)
@@ -194,7 +173,8 @@ class Figure:
 
     def save(self, folder: Path) -> None:
         """Write `name`.png in the folder, as it is on a wide screen."""
-        scene = self.canvas(raster=True)
+        scene = self.canvas()
         width = self.widths[0]
         height = self.draw(scene, width)
-        scene.save(folder / f"{self.name}.png", width, height)
+        light = scene.colours(lambda colour: LIGHT.get(colour, colour))
+        light.save(folder / f"{self.name}.png", width, height)
