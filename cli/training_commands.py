@@ -146,7 +146,7 @@ def finetune(
     accuracies: Annotated[
         bool, typer.Option("--accuracies", help="GLUE's average with the accuracy of MRPC and QQP (Table 4).")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the tasks that are done.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the tasks and runs that are done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fine-tune a model on tasks: a grid, seeds, a table, prediction files."""

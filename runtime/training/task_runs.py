@@ -21,6 +21,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from autobertc.runtime.files import new_directory
 from autobertc.runtime.tasks.base import SequenceTask, Splits, Task
+from autobertc.runtime.training.kept_runs import KeptRuns, Run
 from autobertc.runtime.training.models import load_model, save_model
 from autobertc.runtime.training.prediction import predict
 from autobertc.runtime.training.progress import Progress
@@ -60,7 +61,7 @@ class TaskWork:
 
 @dataclass
 class _Best:
-    """The best evaluation of a run, or of several."""
+    """The best evaluation of a run."""
 
     score: float = -math.inf
     scores: dict[str, dict[str, float]] | None = None
@@ -87,20 +88,22 @@ class _Evaluate(TrainerCallback):
 def run_task(
     work: TaskWork, wanted: dict[str, Any], folder: Path, keep: bool, say: Callable[[str], None], bars: bool
 ) -> dict[str, Any]:
-    """The grid of one task, written to `folder`."""
+    """The grid of one task, written to `folder`; runs that are done are kept beside it until all are."""
     start, task, numbers = time.perf_counter(), work.task, work.numbers
     for split, rows in work.splits.items():
         work.features[split] = task.encode(rows, work.tokenizer, numbers["length"], training=split == "train")
     points: list[dict[str, Any]] = []
     best_point: dict[str, Any] | None = None
-    best = _Best()
+    best: Run | None = None
+    kept = KeptRuns(folder.with_name(f"{folder.name}.runs"), wanted)
     grid = list(product(numbers["learning_rates"], numbers["weight_decays"]))
     for rate, decay in grid:
-        point, found = _run_point(work, rate, decay, say, bars)
+        point, found = _run_point(work, kept, rate, decay, say, bars)
         points.append(point)
         if point["median"] is not None and (best_point is None or point["median"] > best_point["median"]):
-            best_point, best = point, found
-    if best_point is None or best.weights is None:
+            best_point, best, found = point, found, best
+        kept.drop_weights(found)
+    if best_point is None or best is None:
         raise TrainingError(f"{task.name}: runs of every learning rate diverged; try a lower learning rate")
     result = {
         "settings": wanted,
@@ -111,28 +114,37 @@ def run_task(
     }
     with new_directory(folder, replace=folder.is_dir()) as partial:
         model = load_model(work.model, task, 0)
-        model.load_state_dict(best.weights)
+        model.load_state_dict(kept.weights(best))
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         result["test"] = _write_predictions(work, model, partial / "predictions")
         if keep:
             save_model(model.cpu(), work.tokenizer, work.model, partial / "model")
         result["seconds"] = time.perf_counter() - start
         (partial / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    kept.remove()
     return result
 
 
 def _run_point(
-    work: TaskWork, rate: float, decay: float, say: Callable[[str], None], bars: bool
-) -> tuple[dict[str, Any], _Best]:
-    """All seeds of a point of the grid, and the best of them."""
-    best, values, all_scores = _Best(), [], []
+    work: TaskWork, kept: KeptRuns, rate: float, decay: float, say: Callable[[str], None], bars: bool
+) -> tuple[dict[str, Any], Run | None]:
+    """All seeds of a point of the grid, and the best of them, whose weights alone are kept."""
+    best: Run | None = None
+    values, all_scores = [], []
     for seed in work.numbers["seeds"]:
-        found = _run_once(work, rate, decay, seed, bars)
+        name = f"lr-{rate:g}-decay-{decay:g}-seed-{seed}"
+        found = kept.find(name)
+        if found is None:
+            reached = _run_once(work, rate, decay, seed, bars)
+            found = Run(name, reached.score, reached.scores)
+            better = reached.score > (-math.inf if best is None else best.score)
+            kept.keep(found, reached.weights if better else None)
         shown = "diverged" if found.scores is None else f"{work.task.metrics[0]} {found.score:.4f}"
         say(f"{work.task.name}  lr {rate:g}  weight decay {decay:g}  seed {seed}  {shown}")
         values.append(found.score)
         all_scores.append(found.scores)
-        if found.score > best.score:
+        if found.score > (-math.inf if best is None else best.score):
+            kept.drop_weights(best)
             best = found
     finite = [value for value in values if math.isfinite(value)]
     return {

@@ -87,6 +87,35 @@ def test_equal_seeds_equal_results(model: str, reviews: Path, tmp_path: Path) ->
     assert one["tasks"]["custom"]["best"] == two["tasks"]["custom"]["best"]
 
 
+def test_what_is_interrupted_keeps_the_runs_that_are_done(model: str, reviews: Path, tmp_path: Path) -> None:
+    task = custom_task([str(reviews)], ["text"], "stars")
+    settings = Finetuning(learning_rates=(1e-9, 3e-3), epochs=1, batch=8, length=16, seeds=2)
+    whole = finetune(model, [task], settings, tmp_path / "whole", say=silent)
+    original, started = task_runs._run_once, []
+
+    def counted(work: Any, rate: float, decay: float, seed: int, bars: bool) -> Any:
+        started.append((rate, seed))
+        if len(started) == 4:
+            raise KeyboardInterrupt
+        return original(work, rate, decay, seed, bars)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runs, "_run_once", counted)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(model, [task], settings, tmp_path / "out", say=silent)
+        kept = sorted(path.name for path in (tmp_path / "out" / "custom.runs").glob("*.safetensors"))
+        assert len(kept) == 2, "the best of each point of the grid"
+        with pytest.raises(UserError, match="made with other settings"):
+            finetune(model, [task], QUICK, tmp_path / "out", resume=True, say=silent)
+        again = finetune(model, [task], settings, tmp_path / "out", resume=True, say=silent)
+    assert started == [(1e-9, 0), (1e-9, 1), (3e-3, 0), (3e-3, 1), (3e-3, 1)]
+    for result in (whole, again):
+        del result["tasks"]["custom"]["seconds"]
+    assert again == whole and sorted(path.name for path in (tmp_path / "out").iterdir()) == ["custom", "results.json"]
+    predictions = [(tmp_path / name / "custom" / "predictions" / "custom-validation.tsv") for name in ("whole", "out")]
+    assert predictions[0].read_bytes() == predictions[1].read_bytes()
+
+
 def test_evaluations_between_and_the_best_of_them(model: str, reviews: Path, tmp_path: Path) -> None:
     task = custom_task([str(reviews)], ["text"], "stars")
     settings = Finetuning(learning_rates=(3e-3,), epochs=1, batch=8, length=16, eval_every=4)
