@@ -125,6 +125,7 @@ def main() -> None:
                 weight_decays=(0.01,),
                 epochs=arguments.epochs,
                 seeds=arguments.seeds,
+                group_by_length=True,
             )
             place = output / f"{name}-{task.name}"
             result = finetune(str(folder), [task], settings, place, resume=True, bars=True)

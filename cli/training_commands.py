@@ -142,6 +142,9 @@ def finetune(
         typer.Option(help="Steps between evaluations, whose best counts.", show_default="at the end", min=1),
     ] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bf16 in the forward pass.")] = False,
+    group_by_length: Annotated[
+        bool, typer.Option("--group-by-length", help="Batches of rows of like length: less padding.")
+    ] = False,
     save_models: Annotated[bool, typer.Option("--save-models", help="Keep each task's best model.")] = False,
     accuracies: Annotated[
         bool, typer.Option("--accuracies", help="GLUE's average with the accuracy of MRPC and QQP (Table 4).")
@@ -173,6 +176,7 @@ def finetune(
         seed=seed,
         eval_every=eval_every,
         bf16=bf16,
+        group_by_length=group_by_length,
         save_models=save_models,
     )
 

@@ -43,6 +43,8 @@ class Finetuning:
         seed: the first of them.
         eval_every: steps between evaluations, of which a run's best counts; None for one at its end.
         bf16: of the forward pass.
+        group_by_length: whether batches are drawn of rows about as long as each other: less padding, nearly half of the
+            work where rows are short texts. The paper does not say that it did.
         save_models: whether each task's best model is kept.
     """
 
@@ -56,6 +58,7 @@ class Finetuning:
     seed: int = 0
     eval_every: int | None = None
     bf16: bool = False
+    group_by_length: bool = False
     save_models: bool = False
 
     def of(self, task: Task) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class Finetuning:
             "seeds": list(range(self.seed, self.seed + self.seeds)),
             "eval_every": self.eval_every,
             "bf16": self.bf16,
+            "group_by_length": self.group_by_length,
         }
         if min(numbers["batch"], numbers["length"], self.seeds, numbers["epochs"]) <= 0:
             raise TrainingError("batch, length, epochs and the number of seeds must be above 0")

@@ -20,9 +20,11 @@ def predict(model: Any, features: Any, collate: Any, batch: int) -> Logits:
     model.eval()
     given = features.select_columns([name for name in _INPUTS if name in features.column_names])
     choices = bool(len(given)) and isinstance(given[0]["input_ids"][0], list)
+    lengths = [len(ids) for ids in given["input_ids"]]
+    order = np.argsort(lengths, kind="stable")  # rows of like length together: less padding
     found: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(given), batch):
-        rows = [given[number] for number in range(start, min(start + batch, len(given)))]
+        rows = [given[int(number)] for number in order[start : start + batch]]
         if choices:  # that collator wants labels
             rows = [{**row, "labels": 0} for row in rows]
         inputs = {name: value.to(device) for name, value in collate(rows).items() if name in _INPUTS}
@@ -30,13 +32,14 @@ def predict(model: Any, features: Any, collate: Any, batch: int) -> Logits:
         chosen = (outputs.start_logits, outputs.end_logits) if hasattr(outputs, "start_logits") else (outputs.logits,)
         found.append(tuple(each.float().cpu().numpy() for each in chosen))
     model.train(was)
+    back = np.argsort(order)
     if len(found[0]) == 1:
-        return np.concatenate([each[0] for each in found])
+        return np.concatenate([each[0] for each in found])[back]
     width = max(each[0].shape[1] for each in found)
     starts, ends = (
         np.concatenate(
             [np.pad(each[i], ((0, 0), (0, width - each[i].shape[1])), constant_values=_OUTSIDE) for each in found]
-        )
+        )[back]
         for i in (0, 1)
     )
     return starts, ends

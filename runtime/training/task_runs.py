@@ -175,6 +175,7 @@ def _run_once(work: TaskWork, rate: float, decay: float, seed: int, bars: bool) 
             lr_scheduler_type="linear",
             seed=seed % 2**32,
             bf16=numbers["bf16"],
+            train_sampling_strategy="group_by_length" if numbers["group_by_length"] else "random",
             save_strategy="no",
             logging_strategy="steps",
             logging_steps=100,

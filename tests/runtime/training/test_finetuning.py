@@ -23,6 +23,8 @@ from autobertc.runtime.tasks.base import Task
 from autobertc.runtime.tasks.custom import custom_task
 from autobertc.runtime.training import finetuning, task_runs
 from autobertc.runtime.training.finetuning import Finetuning, finetune
+from autobertc.runtime.training.models import load_model
+from autobertc.runtime.training.prediction import predict
 from autobertc.runtime.training.pretraining import pretrain
 
 QUICK = Finetuning(learning_rates=(3e-3,), epochs=3, batch=8, length=16)
@@ -130,6 +132,50 @@ def test_evaluations_between_and_the_best_of_them(model: str, reviews: Path, tmp
         patch.setattr(task_runs.TaskWork, "main_score", noted)
         result = finetune(model, [task], settings, tmp_path / "out", say=silent)
     assert len(seen) == 5 and result["tasks"]["custom"]["best"]["median"] == max(seen)
+
+
+@pytest.fixture
+def uneven(tmp_path: Path) -> Task:
+    """Texts of 1 to 12 words."""
+    path = tmp_path / "uneven.csv"
+    rows = [f"{'class ' * (1 + 5 * number % 12)},{number % 2}" for number in range(400)]
+    path.write_text("\n".join(["text,label", *rows]))
+    return custom_task([str(path)], ["text"])
+
+
+def test_batches_of_like_length_have_less_padding(model: str, uneven: Task, tmp_path: Path) -> None:
+    shapes: list[tuple[int, ...]] = []
+    original = type(uneven).collator
+
+    def noted(self: Any, tokenizer: Any) -> Any:
+        collate = original(self, tokenizer)
+
+        def collated(rows: Any) -> Any:
+            batch = collate(rows)
+            if "labels" in rows[0]:  # not for predictions
+                shapes.append(tuple(batch["input_ids"].shape))
+            return batch
+
+        return collated
+
+    tokens = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(uneven), "collator", noted)
+        for grouped in (False, True):
+            settings = Finetuning((1e-3,), epochs=1, batch=8, length=64, group_by_length=grouped)
+            shapes.clear()
+            finetune(model, [uneven], settings, tmp_path / str(grouped), say=silent)
+            assert sum(rows for rows, _ in shapes) == 360, "all rows once, a tenth being held out"
+            tokens.append(sum(rows * width for rows, width in shapes))
+    assert tokens[1] < 0.75 * tokens[0]
+
+
+def test_predictions_are_in_the_order_of_the_rows(model: str, uneven: Task) -> None:
+    _, tokenizer = finetuning.check_model(model)
+    features = uneven.encode(uneven.load()["train"], tokenizer, 64, training=False)
+    loaded = load_model(model, uneven, 0)
+    one, eight = (predict(loaded, features, uneven.collator(tokenizer), batch) for batch in (1, 8))
+    assert one.shape == (len(features), 2) and np.abs(one - eight).max() < 1e-5 < np.ptp(one[:, 0])
 
 
 def _glue(folder: Path) -> Path:
