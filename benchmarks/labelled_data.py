@@ -1,11 +1,12 @@
 """Scores on real labelled data, out of packages: models by `finetune`, several seeds, beside naive Bayes.
 
-    python benchmarks/labelled_data.py --output FOLDER [MODEL ...] [--questions 2000]
+    python benchmarks/labelled_data.py --output FOLDER [[NAME=]MODEL ...] [--questions 2000]
 
 The real 6-layer BERT of `autobertc gather minilm` is converted and fine-tuned; MODELs are folders that `pretrain` or
 `compare --keep-models` wrote. On 10,605 film review snippets, of which a tenth, drawn once, is scored; with
 `--questions`, on so many questions of SQuAD's layout too, scored on a quarter as many of SQuAD's own. Each has one
-learning rate and is scored once, at its end: nothing is chosen on what is scored. FOLDER keeps what is done.
+learning rate and is scored once, at its end: nothing is chosen on what is scored. FOLDER keeps what is done,
+and gets `labelled-data.md` and `labelled-data.json`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ from sklearn.naive_bayes import MultinomialNB
 
 import autobertc
 from autobertc.dsl.architecture import safe_name
+from autobertc.runtime.comparison.report import markdown_table
 from autobertc.runtime.comparison.statistics import interval
 from autobertc.runtime.conversion import convert
 from autobertc.runtime.data.packages import gather
+from autobertc.runtime.files import write_text
 from autobertc.runtime.tasks import find
 from autobertc.runtime.tasks.base import Splits, Task
 from autobertc.runtime.tasks.custom import custom_task
 from autobertc.runtime.tasks.squad import aligned, read_layout
 from autobertc.runtime.training.finetuning import Finetuning, finetune
 
+COLUMNS = ("model", "learning rate", "metric", "mean", "95% interval", "by seed")
 SNIPPETS = "film-snippets"
 PRETRAINED_RATE = 5e-5
 FRESH_RATE = 2e-4  # of models of few steps, whose weights are little better than drawn
@@ -82,20 +86,24 @@ def rows_of(model: str, rate: float, result: dict[str, Any], names: Sequence[str
     ]
 
 
-def print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    table = Table("model", "learning rate", "metric", "mean", "95% interval", "by seed", title=title)
-    for row in rows:
-        low, high = row["low"], row["high"]
-        spread = "" if low is None else f"{low:.3f} to {high:.3f}"
-        rate = f"{row['learning_rate']:g}" if row["learning_rate"] else ""
-        values = " ".join(f"{value:.3f}" for value in row["values"])
-        table.add_row(row["model"], rate, row["metric"], f"{row['mean']:.3f}", spread, values)
-    Console(width=120).print(table)
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row in words, the columns of `COLUMNS`."""
+    low, high = row["low"], row["high"]
+    spread = "" if low is None else f"{low:.3f} to {high:.3f}"
+    rate = f"{row['learning_rate']:g}" if row["learning_rate"] else ""
+    by_seed = " ".join(f"{value:.3f}" for value in row["values"]) if len(row["values"]) > 1 else ""
+    return [row["model"], rate, row["metric"], f"{row['mean']:.3f}", spread, by_seed]
+
+
+def model_of(text: str) -> tuple[str, Path]:
+    """NAME=FOLDER, or a folder, which names itself."""
+    name, equals, folder = text.rpartition("=")
+    return (name, Path(folder)) if equals else (safe_name(text), Path(text))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("models", nargs="*", metavar="[NAME=]FOLDER")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=float, help="instead of the paper's 3")
@@ -104,7 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     output: Path = arguments.output
 
-    models = [(safe_name(str(folder)), folder, FRESH_RATE) for folder in arguments.models]
+    models = [(*model_of(text), FRESH_RATE) for text in arguments.models]
     if not arguments.without_minilm:
         models.insert(0, ("minilm", converted(output / "models" / "minilm"), PRETRAINED_RATE))
     snippets = custom_task([str(gather(SNIPPETS).folder)], ["text"], name=SNIPPETS)
@@ -132,10 +140,14 @@ def main() -> None:
             rows += rows_of(name, rate, result["tasks"][task.name], names)
         counts = {split: len(found) for split, found in splits.items()}
         title = f"{task.name}: {counts['train']:,} to train on, {counts['validation']:,} scored"
-        print_rows(title, rows)
-        tables.append({"task": task.name, "counts": counts, "rows": rows})
-    content = {"tables": tables, **environment()}
-    (output / "labelled-data.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        tables.append({"task": task.name, "title": title, "counts": counts, "rows": rows})
+        table = Table(*COLUMNS, title=title)
+        for row in rows:
+            table.add_row(*cells(row))
+        Console(width=120).print(table)
+    shown = [(each["title"], markdown_table(COLUMNS, list(map(cells, each["rows"])))) for each in tables]
+    write_text(output / "labelled-data.md", "\n".join(f"{title}.\n\n{rows}\n" for title, rows in shown))
+    write_text(output / "labelled-data.json", json.dumps({"tables": tables, **environment()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def page(summary: dict[str, Any]) -> str:
     columns, table = rows(summary)
     return _PAGE.format(
         setting=setting,
-        table=_markdown(columns, table),
+        table=markdown_table(columns, table),
         conclusions="\n".join(f"- {line}." for line in conclusions(summary)),
         seeds=f"{count} seed{'s' * (count != 1)}",
         grid_seeds=f"{grid_seeds} seed{'s' * (grid_seeds != 1)}",
@@ -141,11 +141,12 @@ def _grid(summary: dict[str, Any]) -> str:
             shown = ", ".join(values)
             cells.append(f"**{shown}**" if rate == found["learning_rate"] else shown)
         table.append([name, *cells])
-    return _markdown(["held-out loss by seed", *(f"{rate:g}" for rate in rates)], table)
+    return markdown_table(["held-out loss by seed", *(f"{rate:g}" for rate in rates)], table)
 
 
-def _markdown(columns: list[str], table: list[list[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *table]
+def markdown_table(columns: Sequence[str], table: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown."""
+    lines: list[Sequence[str]] = [columns, ["---"] * len(columns), *table]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
