@@ -41,7 +41,7 @@ def main() -> None:
         ("log-every", 20),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3])
+    parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3])
     parser.add_argument("--held-out", type=float, default=0.003, help="of the documents")
     parser.add_argument("--keep-models", action="store_true")
     given = parser.parse_args()
