@@ -86,6 +86,7 @@ def finetune_model(
 ) -> None:
     """Fine-tune a model on tasks, or on a user's own data, and print the table. Raises `UserError`."""
     from autobertc.runtime import tasks
+    from autobertc.runtime.data.reading import quiet
     from autobertc.runtime.tasks.base import Task
     from autobertc.runtime.tasks.custom import custom_task
     from autobertc.runtime.training.finetuning import Finetuning, finetune
@@ -95,7 +96,8 @@ def finetune_model(
     if text:
         if len(names) > 1 or not data:
             raise UserError("a task of your own has --data, --text and --label, and --task names it at most")
-        chosen = [custom_task(data, text, label, kind=kind, name=names[0] if names else "custom", seed=seed)]
+        with quiet(progress=sys.stderr.isatty()):
+            chosen = [custom_task(data, text, label, kind=kind, name=names[0] if names else "custom", seed=seed)]
     elif names:
         chosen = [tasks.find(name, *data, seed=seed) for name in tasks.expand(names)]
     else:

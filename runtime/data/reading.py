@@ -169,6 +169,8 @@ def read_files(files: list[Path], cache: Path, streaming: bool = False, **settin
                 kind, data_files=names, split="train", streaming=streaming, cache_dir=str(cache), **settings
             )
     except Exception as error:  # each reader raises kinds of its own
+        if "corresponds to no data" in str(error):  # the library's words for columns without rows
+            raise DataError(f"{where} has no rows") from error
         raise DataError(f"cannot read {where}: {reason(error)}") from error
 
 
