@@ -22,6 +22,9 @@ from autobertc.runtime.tasks import expand, find
 from autobertc.runtime.training.finetuning import Finetuning
 from autobertc.runtime.training.recipes import recipe
 
+WIDTH = 140
+"""Of a table that goes to no terminal."""
+
 
 def compare_files(
     files: list[Path],
@@ -63,10 +66,11 @@ def compare_files(
     columns, lines = rows(summary)
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column == "backbone" else "right", overflow="fold")
+        name = column == "backbone"
+        table.add_column(column, justify="left" if name else "right", overflow="fold", no_wrap=name)
     for cells in lines:
         table.add_row(*map(escape, cells))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(table)
     for line in conclusions(summary):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
