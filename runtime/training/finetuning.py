@@ -20,6 +20,7 @@ from autobertc.runtime.data.reading import quiet
 from autobertc.runtime.files import OutputError, write_text
 from autobertc.runtime.metrics.glue import AVERAGED, glue_average, glue_numbers
 from autobertc.runtime.tasks.base import Task
+from autobertc.runtime.training.kept_runs import check_settings
 from autobertc.runtime.training.models import check_model
 from autobertc.runtime.training.recipes import TrainingError
 from autobertc.runtime.training.silence import library_silent
@@ -148,8 +149,7 @@ def _known(folder: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
         result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if result["settings"] != wanted:
-        raise TrainingError(f"cannot resume: {folder} was made with other settings; remove it, or name another folder")
+    check_settings(folder, result["settings"], wanted)
     return result
 
 

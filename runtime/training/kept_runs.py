@@ -27,6 +27,12 @@ class Run:
     scores: Scores | None
 
 
+def check_settings(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """That what is kept in a folder was made as is wanted now. Raises `TrainingError`."""
+    if found != wanted:
+        raise TrainingError(f"cannot resume: {folder} was made with other settings; remove it, or name another folder")
+
+
 class KeptRuns:
     """Runs in a folder: scores, and the weights of those that may still be the best.
 
@@ -39,10 +45,8 @@ class KeptRuns:
         self.folder = folder
         self._settings = json.loads(json.dumps(settings))
         about = folder / "settings.json"
-        if about.is_file() and json.loads(about.read_text(encoding="utf-8")) != self._settings:
-            raise TrainingError(
-                f"cannot resume: {folder} was made with other settings; remove it, or name another folder"
-            )
+        if about.is_file():
+            check_settings(folder, json.loads(about.read_text(encoding="utf-8")), self._settings)
 
     def find(self, name: str) -> Run | None:
         """A run that is done."""

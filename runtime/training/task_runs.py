@@ -134,16 +134,16 @@ def _run_point(
     for seed in work.numbers["seeds"]:
         name = f"lr-{rate:g}-decay-{decay:g}-seed-{seed}"
         found = kept.find(name)
+        least = -math.inf if best is None else best.score
         if found is None:
             reached = _run_once(work, rate, decay, seed, bars)
             found = Run(name, reached.score, reached.scores)
-            better = reached.score > (-math.inf if best is None else best.score)
-            kept.keep(found, reached.weights if better else None)
+            kept.keep(found, reached.weights if reached.score > least else None)
         shown = "diverged" if found.scores is None else f"{work.task.metrics[0]} {found.score:.4f}"
         say(f"{work.task.name}  lr {rate:g}  weight decay {decay:g}  seed {seed}  {shown}")
         values.append(found.score)
         all_scores.append(found.scores)
-        if found.score > (-math.inf if best is None else best.score):
+        if found.score > least:
             kept.drop_weights(best)
             best = found
     finite = [value for value in values if math.isfinite(value)]
