@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from autobertc.runtime.markdown import markdown_table
 from autobertc.search.evaluation.hurdles import thresholds
 from autobertc.search.evaluation.job import CandidateResult
 from autobertc.search.randomness import generator
@@ -78,16 +79,23 @@ def table(report: dict[str, Any]) -> str:
         "Kendall's tau between the two, with its 95% interval (bootstrap over architectures). Rows with a slash "
         "inherit weights: what feed-forward / norms belong to.",
         "",
-        "| start | task | tau | interval | architectures |",
-        "|---|---|---|---|---|",
     ]
-    for name, found in report["taus"].items():
-        for task, each in found.items():
-            if each:
-                interval = f"{each['low']:.2f} to {each['high']:.2f}"
-                lines.append(f"| {name} | {task} | {each['tau']:.2f} | {interval} | {each['count']} |")
-    lines += ["", "Hurdles, by replay:", "", "| sharing | steps saved | stopped | of the best |", "|---|---|---|---|"]
-    for name, each in report["hurdles"].items():
-        best = f"{each['stopped_of_the_best']} of {each['best']}"
-        lines.append(f"| {name} | {each['steps_saved']:.0%} | {each['stopped']} of {each['of']} | {best} |")
+    taus = [
+        [name, task, f"{each['tau']:.2f}", f"{each['low']:.2f} to {each['high']:.2f}", str(each["count"])]
+        for name, found in report["taus"].items()
+        for task, each in found.items()
+        if each
+    ]
+    lines += [markdown_table(["start", "task", "tau", "interval", "architectures"], taus, labels=2)]
+    hurdles = [
+        [
+            name,
+            f"{each['steps_saved']:.0%}",
+            f"{each['stopped']} of {each['of']}",
+            f"{each['stopped_of_the_best']} of {each['best']}",
+        ]
+        for name, each in report["hurdles"].items()
+    ]
+    lines += ["", "Hurdles, by replay:", ""]
+    lines += [markdown_table(["sharing", "steps saved", "stopped", "of the best"], hurdles, labels=1)]
     return "\n".join(lines) + "\n"

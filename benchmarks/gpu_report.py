@@ -20,6 +20,8 @@ from gpu_targets import memory_growth, rows_of, target_lines, targets
 from gpu_work import Scope, all_subjects
 from measure import commit
 
+from autobertc.runtime.markdown import markdown_table
+
 COLUMNS = {
     "programs": ("kernels", "FlexAttention", "torch.compile", "naive", "SDPA", "auto"),
     "convolutions": ("kernels", "torch.compile", "conv1d", "eager"),
@@ -138,19 +140,19 @@ def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.2g}"
 
 
-def _table(section: str, cells: Sequence[Cell]) -> Iterator[str]:
-    columns = [name for name in COLUMNS[section] if any(cell.implementation == name for cell in cells)]
+def _table(section: str, found: Sequence[Cell]) -> str:
+    columns = [name for name in COLUMNS[section] if any(cell.implementation == name for cell in found)]
     labels = {"programs": ("program", "N"), "convolutions": ("width", "N"), "models": ("what", "N")}[section]
-    yield f"| {' | '.join((*labels, *columns))} |"
-    yield f"|---|{'---:|' * (len(columns) + 1)}"
-    rows = sorted(rows_of(cells), key=lambda row: next(iter(row.values())).length)
+    rows = sorted(rows_of(found), key=lambda row: next(iter(row.values())).length)
     if section == "programs":
         order = list(all_subjects())
         rows.sort(key=lambda row: order.index(next(iter(row.values())).subject))
+    cells = []
     for row in rows:
         first = next(iter(row.values()))
         name = str(first.width) if section == "convolutions" else first.subject
-        yield f"| {name} | {first.length} | {' | '.join(_text(row.get(column)) for column in columns)} |"
+        cells.append([name, str(first.length), *(_text(row.get(column)) for column in columns)])
+    return markdown_table([*labels, *columns], cells, labels=1)
 
 
 def _sections(report: Report) -> Iterator[tuple[str, str, list[Cell]]]:
@@ -176,7 +178,7 @@ def markdown(report: Report, scope: Scope) -> str:
         "",
     ]
     for section, title, cells in _sections(report):
-        lines += [f"## {title}", "", *_table(section, cells), ""]
+        lines += [f"## {title}", "", _table(section, cells), ""]
     if report.settings["smoke"]:
         lines += ["This was a smoke run: its times mean nothing, values alone were compared.", ""]
     else:
@@ -207,11 +209,11 @@ def _first_calls(cells: Sequence[Cell]) -> Iterator[str]:
             groups.setdefault((cell.section, cell.implementation), []).append(cell)
     if not groups:
         return
-    yield from ("## First calls, seconds", "", "| section | implementation | median | largest | ahead, median |")
-    yield "|---|---|---:|---:|---:|"
+    rows = []
     for (section, name), group in groups.items():
         first = [cell.first_call_s or 0.0 for cell in group]
         ahead = [cell.ahead_s for cell in group if cell.ahead_s is not None]
         before = f"{median(ahead):.1f}" if ahead else ""
-        yield f"| {section} | {name} | {median(first):.1f} | {max(first):.1f} | {before} |"
-    yield ""
+        rows.append([section, name, f"{median(first):.1f}", f"{max(first):.1f}", before])
+    columns = ["section", "implementation", "median", "largest", "ahead, median"]
+    yield from ("## First calls, seconds", "", markdown_table(columns, rows, labels=2), "")

@@ -9,6 +9,8 @@ from typing import Any
 
 from gpu_cases import Cell
 
+from autobertc.runtime.markdown import markdown_table
+
 COMPILED_FROM = 2048  # the N from which the target beside torch.compile holds
 
 
@@ -86,13 +88,13 @@ def memory_growth(cells: Sequence[Cell]) -> Iterator[str]:
     for cell in cells:
         if cell.section == "programs" and cell.implementation == "kernels" and cell.memory_mib:
             groups.setdefault((cell.subject, cell.width, cell.direction), []).append(cell)
-    lines = []
+    rows = []
     for (subject, width, direction), group in groups.items():
         group.sort(key=lambda cell: cell.length)
         short, long = group[0], group[-1]
         if short.length < long.length:
             ratio = (long.memory_mib or 0.0) / (short.memory_mib or 1.0)
-            lines.append(f"| {subject} | {width} | {direction} | {short.length} | {long.length} | {ratio:.2f} |")
-    if lines:
+            rows.append([subject, str(width), direction, str(short.length), str(long.length), f"{ratio:.2f}"])
+    if rows:
         yield from ("## Memory of the kernels at the longest N beside the shortest; 1 is linear in N", "")
-        yield from ("| program | D | direction | from N | to N | ratio |", "|---|---:|---|---:|---:|---:|", *lines, "")
+        yield from (markdown_table(["program", "D", "direction", "from N", "to N", "ratio"], rows, labels=3), "")

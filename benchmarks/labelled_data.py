@@ -26,11 +26,11 @@ from sklearn.naive_bayes import MultinomialNB
 
 import autobertc
 from autobertc.dsl.architecture import safe_name
-from autobertc.runtime.comparison.report import markdown_table
 from autobertc.runtime.comparison.statistics import interval
 from autobertc.runtime.conversion import convert
 from autobertc.runtime.data.packages import gather
 from autobertc.runtime.files import write_text
+from autobertc.runtime.markdown import markdown_table
 from autobertc.runtime.tasks import find
 from autobertc.runtime.tasks.base import Splits, Task
 from autobertc.runtime.tasks.custom import custom_task

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autobertc.cli.console import standard_output
 from autobertc.dsl.errors import UserError
 from autobertc.runtime.analysis.agreement import Agreement, agreement, mean_tau, read_results, write_agreement
 from autobertc.runtime.analysis.figures import labels
@@ -71,7 +71,7 @@ def _print(found: Sequence[Analysis]) -> None:
     numbers = [_numbers(each) for each in found]
     for title in dict.fromkeys(title for each in numbers for title in each):
         table.add_row(title, *(each.get(title, "") for each in numbers))
-    Console().print(table)
+    standard_output().print(table)
 
 
 def _numbers(found: Analysis) -> dict[str, str]:
@@ -115,4 +115,4 @@ def _print_agreement(found: list[Agreement]) -> None:
         table.add_row(escape(each.task), str(len(each.models)), *values)
     mean = mean_tau(found)
     table.add_row("mean", "", "undefined" if mean is None else f"{mean:.3f}", "")
-    Console().print(table)
+    standard_output().print(table)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autobertc.cli.console import standard_output
 from autobertc.cli.files import load_checked
 from autobertc.cli.training import numbers
 from autobertc.dsl.source import Source
@@ -21,9 +21,6 @@ from autobertc.runtime.data.sources import TextSource
 from autobertc.runtime.tasks import expand, find
 from autobertc.runtime.training.finetuning import Finetuning
 from autobertc.runtime.training.recipes import recipe
-
-WIDTH = 140
-"""Of a table that goes to no terminal."""
 
 
 def compare_files(
@@ -70,7 +67,7 @@ def compare_files(
         table.add_column(column, justify="left" if name else "right", overflow="fold", no_wrap=name)
     for cells in lines:
         table.add_row(*map(escape, cells))
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = standard_output()
     console.print(table)
     for line in conclusions(summary):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from autobertc.cli.console import standard_output
 from autobertc.cli.files import load_checked
 from autobertc.compiler.canonical import canonicalise
 from autobertc.compiler.eager import plan
@@ -95,7 +96,7 @@ def compile_for_targets(path: Path, targets: list[str], dtype: str, as_json: boo
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in found], indent=2))
     else:
-        print_table(found)
+        print_table(found, standard_output())
     failed = [one for one in found if one.error is not None]
     if failed:
         raise UserError(f"{len(failed)} of {len(found)} kernels do not compile, the first {failed[0].kernel}")

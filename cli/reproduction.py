@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from autobertc.cli.console import standard_output
 from autobertc.dsl.errors import UserError
 from autobertc.runtime.data.cache import default_cache
 from autobertc.runtime.data.errors import unknown
@@ -36,7 +36,7 @@ def list_entries() -> None:
         scales.add_column(column, overflow="fold")
     for scale in SCALES.values():
         scales.add_row(scale.name, scale.what)
-    console = Console()
+    console = standard_output()
     console.print(table)
     console.print()
     console.print(scales)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from autobertc.cli.console import standard_output
 from autobertc.cli.search_progress import duration
 from autobertc.dsl import parse
 from autobertc.dsl.architecture import ConvolutionLayer
@@ -106,7 +106,7 @@ def print_trials(run: Path, limit: int, as_json: bool) -> None:
         came = ", ".join(map(str, trial.parents)) or trial.origin
         state = f"{trial.state}: {trial.reason}" if trial.reason else trial.state
         table.add_row(str(trial.number), str(trial.round), state, *values, came, layers_of(trial))
-    Console().print(table, markup=False, highlight=False)
+    standard_output().print(table, markup=False, highlight=False)
 
 
 def layers_of(trial: Trial) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autobertc.cli.console import standard_output
 from autobertc.dsl.ops import Primitive, primitives
 
 _SETS = {"paper": "the paper's Table 1", "second": "second set, off by default in the search"}
@@ -15,7 +15,7 @@ _SETS = {"paper": "the paper's Table 1", "second": "second set, off by default i
 
 def print_ops() -> None:
     """The primitives callable from a file, set by set."""
-    console = Console()
+    console = standard_output()
     for op_set, title in _SETS.items():
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in ("operation", "type rule", "value"):
@@ -31,7 +31,7 @@ def print_ops() -> None:
 
 def print_inspection(facts: dict[str, Any]) -> None:
     """What `inspection.inspect` found."""
-    console = Console()
+    console = standard_output()
     sizes = ", ".join(f"{key} {value}" for key, value in facts["sizes"].items() if value is not None)
     console.print(f"{facts['name']}: {sizes}", markup=False, highlight=False)
     console.print(_layers(facts))
@@ -64,7 +64,7 @@ def print_inspection(facts: dict[str, Any]) -> None:
 
 def print_plans(facts: dict[str, Any]) -> None:
     """What `inspection.inspect_plans` found."""
-    console = Console()
+    console = standard_output()
     for program in facts["programs"]:
         title = f"{program['name']}: {program['growth']} in N"
         if program["library_calls"]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from autobertc.cli.console import standard_output
 from autobertc.cli.files import load_checked
 from autobertc.dsl.errors import UserError
 from autobertc.dsl.source import Source
@@ -135,7 +135,7 @@ def print_results(results: dict[str, Any]) -> None:
             f"{best['learning_rate']:g}",
             f"{best['weight_decay']:g}",
         )
-    console = Console()
+    console = standard_output()
     console.print(table)
     if "glue" in results:
         console.print(f"GLUE average {100 * results['glue']['average']:.1f}", highlight=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from autobertc.runtime.comparison.summary import EQUAL_FLOPS, HELD_OUT
+from autobertc.runtime.markdown import markdown_table
 
 COLUMNS = (
     "backbone",
@@ -142,12 +143,6 @@ def _grid(summary: dict[str, Any]) -> str:
             cells.append(f"**{shown}**" if rate == found["learning_rate"] else shown)
         table.append([name, *cells])
     return markdown_table(["held-out loss by seed", *(f"{rate:g}" for rate in rates)], table)
-
-
-def markdown_table(columns: Sequence[str], table: Sequence[Sequence[str]]) -> str:
-    """A table as Markdown."""
-    lines: list[Sequence[str]] = [columns, ["---"] * len(columns), *table]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def draw(summary: dict[str, Any], paths: Iterable[Path]) -> None:

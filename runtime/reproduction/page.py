@@ -11,7 +11,8 @@ from pathlib import Path
 
 from autobertc.runtime.data.errors import DataError
 from autobertc.runtime.files import OutputError, write_bytes, write_text
-from autobertc.runtime.reproduction.entry import Context, Entry, Section, Table
+from autobertc.runtime.markdown import markdown_table
+from autobertc.runtime.reproduction.entry import Context, Entry, Section
 from autobertc.runtime.reproduction.scales import SCALES
 from autobertc.runtime.training.devices import device_name
 
@@ -113,21 +114,13 @@ def _section(entry: Entry, made: Made) -> str:
     for paragraph in section.done:
         lines += [paragraph, ""]
     for table in section.tables:
-        lines += [*_table(table), ""]
+        lines += [f"**{table.title}**", "", markdown_table(table.header, table.rows, labels=1), ""]
     for figure in section.figures:
         lines += [f"![{entry.title}]({FOLDER}/{figure})", ""]
     lines += [*section.findings, ""] if section.findings else []
     if section.reasons:
         lines += ["Why they differ:", "", *(f"- {reason}" for reason in section.reasons), ""]
     return "\n".join(lines)
-
-
-def _table(table: Table) -> list[str]:
-    def row(cells: tuple[str, ...]) -> str:
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-    rule = f"|{'|'.join(['---', *['---:'] * (len(table.header) - 1)])}|"
-    return [f"**{table.title}**", "", row(table.header), rule, *map(row, table.rows)]
 
 
 def _duration(seconds: float) -> str:
