@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +16,19 @@ from autobertc.search.biws.snapshots import SnapshotError, read_snapshot, snapsh
 from autobertc.search.biws.supernet import Sharing
 from autobertc.search.evaluation.candidate import evaluate
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult
+from autobertc.search.study.workers import Answer, Task, WorkerSettings, make_workers
 
 LAYERS = (
     "conv: 5\natt: softmax(scale(Q @ K.T)) @ V\n",
     "conv: 65\nconv: 3\n",
     "att: Q @ (K.T @ P)\nconv: 31\n",
     "conv: 3\natt: softmax(Q @ K.T) @ P\n",
+    "att: relu(Q @ K.T) @ V\natt: Q @ (K.T @ V)\n",
+    "conv: 9\nconv: 7\n",
+    "att: softmax(scale(Q @ K.T)) @ V\nconv: 15\n",
+    "conv: 31\natt: tanh(Q @ K.T) @ add(V, P)\n",
 )
+EVALUATE = "autobertc.search.evaluation.candidate:evaluate"
 
 
 def round_jobs(folder: Path) -> list[CandidateJob]:
@@ -44,22 +48,27 @@ def after(folder: Path, jobs: Sequence[CandidateJob], results: Sequence[Candidat
     return tensors_digest(read_snapshot(path).tensors)
 
 
-def start_worker() -> None:
-    torch.set_num_threads(1)
-
-
+@pytest.mark.slow
 def test_workers_and_orders_change_no_bit(tmp_path: Path) -> None:
+    """One, two and eight processes of one thread, to which the round's eight candidates are given in other orders."""
     digests = set()
-    for name, seed in (("one", None), ("eight", 1), ("others", 2)):
-        jobs = round_jobs(tmp_path / name)
-        # Eight workers take a job each and end in any order: as if the jobs were run, and came back, in that order.
-        order = jobs if seed is None else random.Random(seed).sample(jobs, len(jobs))
-        digests.add(after(tmp_path / name, jobs, [evaluate(each) for each in order]))
-    jobs = round_jobs(tmp_path / "two")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, context, start_worker) as pool:
-        ended = [future.result() for future in as_completed([pool.submit(evaluate, each) for each in jobs[::-1]])]
-    digests.add(after(tmp_path / "two", jobs, ended))
+    for count in (1, 2, 8):
+        jobs = round_jobs(tmp_path / str(count))
+        workers = make_workers(WorkerSettings("processes", EVALUATE, count=count, threads=1))
+        workers.start()
+        try:
+            for each in random.Random(count).sample(jobs, len(jobs)):
+                workers.submit(Task(str(each.number), each))
+            answers: list[Answer] = []
+            while len(answers) < len(jobs):
+                ended = workers.wait(60)
+                assert ended, "no answer in a minute"
+                answers += ended
+        finally:
+            workers.close()
+        if count == 8:
+            assert len({answer.worker for answer in answers}) == 8, "some process took two of them"
+        digests.add(after(tmp_path / str(count), jobs, [answer.result for answer in answers]))
     assert len(digests) == 1
     assert digests != {tensors_digest(read_snapshot(Path(str(jobs[0].snapshot))).tensors)}, "nothing was written back"
 
