@@ -11,6 +11,11 @@ from autobertc.search.configuration import Configuration, load_configuration
 from autobertc.search.study.assembly import CONFIGURATION, begin_run, continue_run, search
 
 _PRESETS = {"paper": "paper"}
+# The preset is of mechanistic tasks; the paper's search is of text.
+_TEXT = (
+    *('evaluation.proxy="masked-lm"', "evaluation.tasks=[]", "evaluation.learning_rates=[1e-3]"),
+    *("evaluation.length=64", "model.hidden=128", "model.intermediate=512", "model.vocab=4096"),
+)
 _SMOKE = (
     *("space.layers=2", "model.hidden=16", "model.heads=2", "model.intermediate=32", "model.vocab=1024"),
     *("strategy.population=4", "strategy.initial_rounds=1", "strategy.parents=2", "strategy.children=2"),
@@ -32,11 +37,12 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 
 
 def configuration_of(context: Context) -> Configuration:
-    """The preset `small` at other lengths, or at the paper's scale the paper's."""
+    """The preset `small` on text and at other lengths, or at the paper's scale the paper's."""
     name = context.scale.name
     settings = [*_SETTINGS.get(name, ()), f"study.seed={context.seed}"]
     if name != "paper":
         listed = ", ".join(f'"{source}"' for source in context.sources)
+        settings = [*_TEXT, *settings]
         settings += [f"evaluation.sources=[{listed}]", f"workers.count={1 if name == 'smoke' else os.cpu_count()}"]
     return load_configuration(None, _PRESETS.get(name, "small"), settings)
 
