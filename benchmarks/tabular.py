@@ -2,7 +2,7 @@ r"""The tabular benchmark: make a table of genomes and scores, and replay search
 
     python benchmarks/tabular.py supernet search/tabular/standard.toml weights/      # for scores with inherited weights
     python benchmarks/tabular.py make search/tabular/standard.toml table.jsonl [--workers 2] \
-        [--snapshot weights/round-000020.safetensors]
+        [--snapshot weights/round-000060.safetensors]
     python benchmarks/tabular.py replay table.jsonl [--seeds 200] [--plot docs/search-tabular.svg]
 
 `make` trains every genome of the recipe with every seed; a stop loses what is under way, and the same command goes on.
@@ -23,7 +23,7 @@ from rich.table import Table as Printed
 
 from autobertc.dsl.errors import UserError
 from autobertc.search.tabular.figure import plot_curves
-from autobertc.search.tabular.inherited import train_supernet
+from autobertc.search.tabular.inherited import ROUNDS, train_supernet
 from autobertc.search.tabular.making import EVALUATE, make_table
 from autobertc.search.tabular.programs import components
 from autobertc.search.tabular.recipe import read_recipe
@@ -105,7 +105,7 @@ def main() -> None:
     warming = commands.add_parser("supernet")
     warming.add_argument("recipe", type=Path)
     warming.add_argument("folder", type=Path)
-    warming.add_argument("--rounds", type=int, default=20)
+    warming.add_argument("--rounds", type=int, default=ROUNDS)
     warming.add_argument("--evaluate", default=EVALUATE, help='what scores a genome, as "module:function"')
     warming.set_defaults(run=supernet)
     making = commands.add_parser("make")

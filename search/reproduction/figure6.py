@@ -12,7 +12,7 @@ from autobertc.runtime.data.cache import digest
 from autobertc.runtime.reproduction.entry import Context, Entry, Section, Table
 from autobertc.search.biws.snapshots import snapshot_path
 from autobertc.search.tabular.figure import plot_curves
-from autobertc.search.tabular.inherited import train_supernet
+from autobertc.search.tabular.inherited import ROUNDS, train_supernet
 from autobertc.search.tabular.making import make_table
 from autobertc.search.tabular.recipe import STANDARD, Recipe, read_recipe
 from autobertc.search.tabular.replay import Budget, Replay, all_curves, band, sentences
@@ -23,7 +23,7 @@ class _Size:
     """What differs from the standard recipe, by field, tables by key; and how much is replayed."""
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    rounds: int = 20
+    rounds: int = ROUNDS
     seeds: int = 200
     budget: Budget = field(default_factory=Budget)
 
