@@ -40,6 +40,38 @@ def tau(cheap: Sequence[Any], full: Sequence[Any], task: str, seed: int) -> dict
     return {"tau": float(kendalltau(*data.T).statistic), "low": float(low), "high": float(high), "count": len(pairs)}
 
 
+def tau_within(
+    cheap: Sequence[Any], full: Sequence[Any], sizes: Sequence[int], task: str, seed: int
+) -> dict[str, Any] | None:
+    """The same among architectures of one round alone, all rounds together: pairs in the same order less pairs in the
+    other, of all pairs that are not ties. `sizes` are the rounds'; the bootstrap draws within each."""
+    rounds, place = [], 0
+    for size in sizes:
+        both = zip(cheap[place : place + size], full[place : place + size], strict=True)
+        rounds.append(np.array([(a[task], b[task]) for a, b in both if a and b and task in a and task in b]))
+        place += size
+    rounds = [each for each in rounds if len(each) > 1]
+
+    def order(drawn: Sequence[Any]) -> float:
+        signs = np.concatenate([np.sign(_pairs(each[:, 0]) * _pairs(each[:, 1])) for each in drawn])
+        counted = np.abs(signs).sum()
+        return float(signs.sum() / counted) if counted else np.nan
+
+    count = sum(map(len, rounds))
+    if count < 4 or not np.isfinite(order(rounds)):
+        return None
+    rng = generator(seed, task, "bootstrap within")
+    drawn = [order([each[rng.integers(len(each), size=len(each))] for each in rounds]) for _ in range(BOOTSTRAPS)]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return {"tau": order(rounds), "low": float(low), "high": float(high), "count": count}
+
+
+def _pairs(values: Any) -> Any:
+    """The differences of all pairs, each once."""
+    first, second = np.triu_indices(len(values), 1)
+    return values[first] - values[second]
+
+
 def hurdles_report(rungs: Sequence[float], sizes: Sequence[int], results: Sequence[Any], full: Sequence[Any]) -> Any:
     """What hurdles would have saved and whom they would have stopped, by the rungs that were recorded.
 
@@ -70,6 +102,10 @@ def hurdles_report(rungs: Sequence[float], sizes: Sequence[int], results: Sequen
     }
 
 
+def _cells(found: dict[str, Any] | None) -> tuple[str, str]:
+    return (f"{found['tau']:.2f}", f"{found['low']:.2f} to {found['high']:.2f}") if found else ("", "")
+
+
 def table(report: dict[str, Any]) -> str:
     """The report as Markdown."""
     lines = [
@@ -77,16 +113,17 @@ def table(report: dict[str, Any]) -> str:
         f"scratch: {report['steps_saved']:.0%} of the steps saved (the paper: 80%).",
         "",
         "Kendall's tau between the two, with its 95% interval (bootstrap over architectures). Rows with a slash "
-        "inherit weights: what feed-forward / norms belong to.",
+        "inherit weights: what feed-forward / norms belong to. Their scores are less the round's anchor's; within "
+        "rounds, pairs of architectures of different rounds are left out.",
         "",
     ]
     taus = [
-        [name, task, f"{each['tau']:.2f}", f"{each['low']:.2f} to {each['high']:.2f}", str(each["count"])]
+        [name, task, *_cells(each), *_cells(report["taus_within"][name][task])]
         for name, found in report["taus"].items()
         for task, each in found.items()
         if each
     ]
-    lines += [markdown_table(["start", "task", "tau", "interval", "architectures"], taus, labels=2)]
+    lines += [markdown_table(["start", "task", "tau", "interval", "within rounds", "interval"], taus, labels=2)]
     hurdles = [
         [
             name,

@@ -6,9 +6,9 @@
 Architectures come as in a search: named ones, random ones, and children of the best, by rounds. In each round all start
 from the super-net's snapshot, train `--steps`, and are written back; an anchor (BERT) is scored with them, and their
 scores are less its. The same architectures are trained from scratch for `--full-steps`. Kendall's tau between the two,
-for each task, with a 95% interval by bootstrap over architectures, beside the tau that as few steps from scratch have;
-for each variant of sharing; and what hurdles save and whom they stop. Every evaluation is kept in FOLDER, so that the
-same command goes on where it was interrupted. Results: FOLDER/fidelity.json and fidelity.md.
+of all and within rounds, for each task, with a 95% interval by bootstrap over architectures, beside the tau that as few
+steps from scratch have; for each variant of sharing; and what hurdles save and whom they stop. Every evaluation is kept
+in FOLDER, so that the same command goes on where it was interrupted. Results: FOLDER/fidelity.json and fidelity.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fidelity_statistics import ELITE, hurdles_report, scores_of, table, tau
+from fidelity_statistics import ELITE, hurdles_report, scores_of, table, tau, tau_within
 
 from autobertc.dsl.architecture import Sizes
 from autobertc.runtime.files import write_text
@@ -181,6 +181,8 @@ def measure(experiment: Experiment, variants: Sequence[Sharing], workers: int) -
 
     full, short = from_scratch(experiment.full_steps), from_scratch(experiment.settings.steps)
     tasks = sorted({task for scores in full if scores for task in scores}, key=lambda task: (task != "score", task))
+    sizes = [len(round) for round in rounds]
+    known = [("from scratch", short), *((name, adjusted) for name, (adjusted, _) in inherited.items())]
     report: dict[str, Any] = {
         "architectures": len(genomes),
         "steps": experiment.settings.steps,
@@ -188,12 +190,16 @@ def measure(experiment: Experiment, variants: Sequence[Sharing], workers: int) -
         "steps_saved": 1 - experiment.settings.steps / experiment.full_steps,
         "settings": experiment.settings.to_dict(),
         "sizes": asdict(experiment.sizes),
-        "taus": {"from scratch": {task: tau(short, full, task, experiment.seed) for task in tasks}},
+        "rounds": sizes,
+        "taus": {name: {task: tau(cheap, full, task, experiment.seed) for task in tasks} for name, cheap in known},
+        "taus_within": {
+            name: {task: tau_within(cheap, full, sizes, task, experiment.seed) for task in tasks}
+            for name, cheap in known
+        },
         "hurdles": {},
     }
-    for name, (adjusted, results) in inherited.items():
-        report["taus"][name] = {task: tau(adjusted, full, task, experiment.seed) for task in tasks}
-        report["hurdles"][name] = hurdles_report(experiment.settings.rungs, list(map(len, rounds)), results, full)
+    for name, (_, results) in inherited.items():
+        report["hurdles"][name] = hurdles_report(experiment.settings.rungs, sizes, results, full)
     report["genomes"] = [genome.text(experiment.sizes) for genome in genomes]
     report["scores"] = {"full": full, "from scratch": short, **{name: found[0] for name, found in inherited.items()}}
     return report

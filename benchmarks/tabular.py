@@ -3,10 +3,11 @@ r"""The tabular benchmark: make a table of genomes and scores, and replay search
     python benchmarks/tabular.py supernet search/tabular/standard.toml weights/      # for scores with inherited weights
     python benchmarks/tabular.py make search/tabular/standard.toml table.jsonl [--workers 2] \
         [--snapshot weights/round-000060.safetensors]
-    python benchmarks/tabular.py replay table.jsonl [--seeds 200] [--plot docs/search-tabular.svg]
+    python benchmarks/tabular.py replay [table.jsonl] [--seeds 200] [--plot docs/search-tabular.svg]
 
 `make` trains every genome of the recipe with every seed; a stop loses what is under way, and the same command goes on.
-`replay` searches the table with every strategy and prints what the best candidate is worth, by candidates evaluated.
+`replay` searches the table, by default the one that comes with autobertc, with every strategy and prints what the best
+candidate is worth, by candidates evaluated.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from autobertc.search.tabular.figure import plot_curves
 from autobertc.search.tabular.inherited import ROUNDS, train_supernet
 from autobertc.search.tabular.making import EVALUATE, make_table
 from autobertc.search.tabular.programs import components
-from autobertc.search.tabular.recipe import read_recipe
+from autobertc.search.tabular.recipe import STANDARD_TABLE, read_recipe
 from autobertc.search.tabular.replay import Budget, Replay, all_curves, band, better_share, sentences
 from autobertc.search.tabular.table import Table, read_table
 
@@ -77,7 +78,7 @@ def replay(arguments: argparse.Namespace) -> None:
     describe(replay.table)
     if not replay.sharing:
         print("the table has no scores with inherited weights: sharing cannot be replayed")
-    budget = Budget(arguments.candidates, arguments.population)
+    budget = Budget(arguments.candidates, arguments.population, arguments.round_size)
     results = all_curves(replay, budget, arguments.seeds, arguments.workers)
     checkpoints = sorted({budget.population, budget.population * 2, budget.candidates // 2, budget.candidates})
     checkpoints = [at for at in checkpoints if at <= budget.candidates]
@@ -94,7 +95,7 @@ def replay(arguments: argparse.Namespace) -> None:
         shares = [better_share(replay, worth) for worth in found[:, -1]]
         printed.add_row(label, *cells, f"{np.median(shares):.2%}")
     Console(width=180).print(printed)
-    print("\n".join(sentences(results, [checkpoints[-1]])))
+    print("\n".join(sentences(results, checkpoints[-2:])))
     if arguments.plot:
         plot_curves(results, arguments.plot)
 
@@ -116,10 +117,12 @@ def main() -> None:
     making.add_argument("--snapshot", type=Path, help="a super-net's weights, for a recipe with `shared`")
     making.set_defaults(run=make)
     replaying = commands.add_parser("replay")
-    replaying.add_argument("table", type=Path)
+    replaying.add_argument("table", type=Path, nargs="?", default=STANDARD_TABLE)
     replaying.add_argument("--seeds", type=int, default=200)
-    replaying.add_argument("--candidates", type=int, default=300)
-    replaying.add_argument("--population", type=int, default=50)
+    budget = Budget()
+    replaying.add_argument("--candidates", type=int, default=budget.candidates)
+    replaying.add_argument("--population", type=int, default=budget.population)
+    replaying.add_argument("--round-size", type=int, default=budget.round_size)
     replaying.add_argument("--workers", type=int, default=1)
     replaying.add_argument("--plot", type=Path, help="an .svg or .png file")
     replaying.set_defaults(run=replay)

@@ -82,6 +82,7 @@ def test_wheel(tmp_path: Path) -> None:
     expected |= {f"autobertc/{path.relative_to(ROOT)}" for path in ROOT.glob("compiler/templates/*.jinja")}
     expected |= {f"autobertc/search/report/{name}" for name in ("page.html.jinja", "style.css.jinja", "script.js")}
     expected |= {f"autobertc/{path.relative_to(ROOT)}" for path in ROOT.glob("search/*/*.toml")}
+    expected |= {"autobertc/search/tabular/standard.jsonl"}
     expected |= {f"autobertc/{path.relative_to(ROOT)}" for path in ROOT.glob("examples/*.abz")}
     for name in SETTINGS["tool"]["setuptools"]["packages"]:
         folder = ROOT.joinpath(*name.split(".")[1:])

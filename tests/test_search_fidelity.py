@@ -47,6 +47,17 @@ def test_smoke(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert again["scores"] == report["scores"] and again["taus"] == report["taus"]
 
 
+def test_tau_within_rounds(bench: Any) -> None:
+    """Rounds in order each, the second's scores higher for what is worth no more: within rounds that does not count."""
+    full = [{"score": float(number % 6)} for number in range(12)]
+    cheap = [{"score": number % 6 + 10.0 * (number // 6)} for number in range(12)]
+    statistics = import_module("fidelity_statistics")
+    within = statistics.tau_within(cheap, full, [6, 6], "score", 0)
+    assert [within[name] for name in ("tau", "low", "high", "count")] == [1, 1, 1, 12]
+    assert statistics.tau(cheap, full, "score", 0)["tau"] < 0.6
+    assert statistics.tau_within([*cheap[:2], None, None], full[:4], [2, 2], "score", 0) is None
+
+
 def test_tau(bench: Any) -> None:
     statistics = import_module("fidelity_statistics")
     full = [{"score": float(n)} for n in range(12)]

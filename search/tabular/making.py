@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -78,7 +77,7 @@ def make_table(
         raise TableError("scores with inherited weights need both a snapshot and what the recipe has as `shared`")
     if path.exists():
         table = read_table(path)
-        if not _same(table.header.recipe, recipe):
+        if not table.header.recipe.same_as(recipe):
             raise TableError(f"{path} is a table of another recipe: move it away, or name another file")
         return table
     partial = path.with_name(path.name + ".partial")
@@ -116,7 +115,7 @@ def _begun(partial: Path, recipe: Recipe) -> tuple[Header, dict[Choices, Row]]:
         partial.write_text(whole, encoding="utf-8")
     first, *lines = whole.splitlines()
     header = Header.read(first)
-    if not _same(header.recipe, recipe):
+    if not header.recipe.same_as(recipe):
         raise TableError(f"{partial} was begun with another recipe: move it away, or go on with that one")
     layers = recipe.read_space().layers
     rows = {}
@@ -128,11 +127,6 @@ def _begun(partial: Path, recipe: Recipe) -> tuple[Header, dict[Choices, Row]]:
             raise TableError(f"{partial}, line {number}: {error}") from None
         rows[row.layers] = row
     return header, rows
-
-
-def _same(read: Recipe, given: Recipe) -> bool:
-    """Whether they are one as JSON has them."""
-    return bool(read.to_dict() == json.loads(json.dumps(given.to_dict())))
 
 
 def _task(header: Header, number: int, layers: Choices, snapshot: Path | None) -> Task:

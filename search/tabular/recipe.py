@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -14,6 +15,8 @@ from autobertc.search.space import Space
 
 STANDARD = Path(__file__).with_name("standard.toml")
 """The recipe of the table that strategies are compared on."""
+STANDARD_TABLE = STANDARD.with_suffix(".jsonl")
+"""The table itself."""
 # BERT's attention, the root of the programs where the space holds it.
 BERT = "matmul(softmax(scale(matmul(Q, transpose(K)))), V)"
 
@@ -69,6 +72,10 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)
+
+    def same_as(self, other: Recipe) -> bool:
+        """Whether they are one as JSON has them, which knows no tuples."""
+        return bool(json.loads(json.dumps(self.to_dict())) == json.loads(json.dumps(other.to_dict())))
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Recipe:

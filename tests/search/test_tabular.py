@@ -262,7 +262,7 @@ def test_bands_and_sentences(tmp_path: Path) -> None:
 
 def test_budgets() -> None:
     with pytest.raises(TableError, match="multiple of the round's 25"):
-        Budget(candidates=30)
+        Budget(candidates=30, round_size=25)
 
 
 def test_real_evaluation_from_a_trained_supernet(tmp_path: Path) -> None:
