@@ -117,7 +117,7 @@ def _section(entry: Entry, made: Made) -> str:
         lines += [f"**{table.title}**", "", markdown_table(table.header, table.rows, labels=1), ""]
     for figure in section.figures:
         lines += [f"![{entry.title}]({FOLDER}/{figure})", ""]
-    lines += [*section.findings, ""] if section.findings else []
+    lines += [*(f"- {finding}" for finding in section.findings), ""] if section.findings else []
     if section.reasons:
         lines += ["Why they differ:", "", *(f"- {reason}" for reason in section.reasons), ""]
     return "\n".join(lines)

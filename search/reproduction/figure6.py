@@ -16,6 +16,7 @@ from autobertc.search.tabular.inherited import ROUNDS, train_supernet
 from autobertc.search.tabular.making import make_table
 from autobertc.search.tabular.recipe import STANDARD, STANDARD_TABLE, Recipe, read_recipe
 from autobertc.search.tabular.replay import Budget, Replay, all_curves, band, sentences
+from autobertc.search.tabular.table import Table as SearchTable
 from autobertc.search.tabular.table import read_table
 
 
@@ -61,12 +62,13 @@ def _size(context: Context) -> _Size:
     return _SIZES.get(context.scale.name, _SIZES["gpu"])
 
 
-def replayed(context: Context) -> tuple[Replay, Recipe]:
+def table_of(context: Context) -> SearchTable:
     """The table of the scale to search in: the one that comes with autobertc, or made, or found again."""
     recipe, workers = recipe_of(context), os.cpu_count() or 1
     standard = read_table(STANDARD_TABLE)
     if standard.header.recipe.same_as(recipe):
-        return Replay(standard), recipe
+        context.say(f"searching the table that comes with autobertc, {STANDARD_TABLE.name}")
+        return standard
     folder = context.runs / f"table-{digest(recipe.to_dict())[:10]}"
     rounds = _size(context).rounds
     snapshot = snapshot_path(folder / "supernet", rounds)
@@ -78,15 +80,13 @@ def replayed(context: Context) -> tuple[Replay, Recipe]:
         if done % 100 == 0 or done == total:
             context.say(f"{done} of {total} genomes")
 
-    return Replay(
-        make_table(recipe, folder / "table.jsonl", workers=workers, snapshot=snapshot, progress=progress)
-    ), recipe
+    return make_table(recipe, folder / "table.jsonl", workers=workers, snapshot=snapshot, progress=progress)
 
 
 def make(context: Context) -> Section:
     """Every strategy over many seeds."""
-    replay, recipe = replayed(context)
-    size = _size(context)
+    table, size = table_of(context), _size(context)
+    replay, recipe = Replay(table), table.header.recipe
     curves = all_curves(replay, size.budget, size.seeds, os.cpu_count() or 1)
     for kind in ("png", "svg"):
         plot_curves(curves, Path(context.figures) / f"strategies.{kind}")
@@ -99,7 +99,7 @@ def make(context: Context) -> Section:
     header = ("strategy", *(f"after {at} candidates (95% interval)" for at in points))
     return Section(
         done=(
-            f"{len(replay.table.rows):,} models of {recipe.read_space().layers} layers were trained {recipe.seeds} "
+            f"{len(table.rows):,} models of {recipe.read_space().layers} layers were trained {recipe.seeds} "
             f"times each on mechanistic tasks, and from a super-net's weights; {size.seeds} searches of every strategy "
             "were replayed over their scores. A candidate's worth is its score in trainings the search did not see.",
         ),
