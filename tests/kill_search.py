@@ -1,8 +1,9 @@
 """Searches killed at random instants end as one that never was: `python tests/kill_search.py 20`.
 
-A tiny search with weight sharing, hurdles and a last stage is run once whole. Then again, its driver killed with
-SIGKILL after a random time, resumed, killed and resumed, as often as asked. Trials, scores, what was written back,
-the last stage and the winner must be the same.
+A tiny search with weight sharing, hurdles and a last stage is run once whole, and timed. Then again, its driver killed
+with SIGKILL after a random time, resumed, killed and resumed, as often as asked: now and then while its worker still
+imports, else within a share of the whole search's time that leaves room for all kills. Trials, scores, what was written
+back, the last stage and the winner must be the same.
 """
 
 from __future__ import annotations
@@ -63,13 +64,39 @@ def finish(command: list[str]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def kill_in_search(command: list[str], rng: random.Random, run: Path) -> bool:
-    """Start a command and kill it a random while after its database is there; False where it ended before."""
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        while process.poll() is None and not (run / "study.db.driver").exists():
-            time.sleep(0.01)
-        # From the imports of the worker to some rounds later.
-        end = time.monotonic() + rng.expovariate(1 / 8)
+def start(command: list[str], run: Path) -> subprocess.Popen[bytes]:
+    """Start a command, and wait until its driver holds the run."""
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while process.poll() is None and not (run / "study.db.driver").exists():
+        time.sleep(0.01)
+    return process
+
+
+def time_whole(command: list[str], run: Path) -> tuple[float, float]:
+    """Search to the end; seconds until the driver first wrote something down, its worker ready, and from there on."""
+    with start(command, run) as process:
+        began = time.monotonic()
+        await_write(process, run)
+        first = time.monotonic()
+        _, error = process.communicate()
+    assert process.returncode == 0, error.decode()[-3000:]
+    return first - began, time.monotonic() - first
+
+
+def await_write(process: subprocess.Popen[bytes], run: Path) -> None:
+    """Wait until the study is written to."""
+    before = (run / "study.db").stat().st_mtime_ns
+    while process.poll() is None and (run / "study.db").stat().st_mtime_ns == before:
+        time.sleep(0.005)
+
+
+def kill_in_search(command: list[str], seconds: float, run: Path, working: bool) -> bool:
+    """Start a command and kill it a while after its driver holds the run or, `working`, has written something down;
+    False where it ended before."""
+    with start(command, run) as process:
+        if working:
+            await_write(process, run)
+        end = time.monotonic() + seconds
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         process.kill()
@@ -108,21 +135,23 @@ def results(run: Path) -> dict[str, Any]:
 def main(kills: int, trials: int, place: Path, seed: int = 0) -> None:
     (place / "search.toml").write_text(CONFIGURATION)
     whole, killed = place / "whole", place / "killed"
-    finish(call(whole, False, place, trials))
-    rng, count = random.Random(seed), 0
-    while count < kills and kill_in_search(call(killed, (killed / "search.toml").exists(), place, trials), rng, killed):
+    imports, work = time_whole(call(whole, False, place, trials), whole)
+    rng = random.Random(seed)
+    for count in range(kills):
+        working = rng.random() < 0.75
+        seconds = rng.uniform(0, work / kills if working else imports)
+        command = call(killed, (killed / "search.toml").exists(), place, trials)
+        assert kill_in_search(command, seconds, killed, working), f"the search ended before kill {count + 1}"
         (killed / "study.db.driver").unlink(missing_ok=True)
-        count += 1
     finish(call(killed, True, place, trials))
     expected, found = results(whole), results(killed)
     for name in expected:
         assert expected[name] == found[name], f"{name} differ:\n{expected[name]}\n{found[name]}"
     states = [trial[5] for trial in found["trials"]]
     print(
-        f"{count} kills: the same {len(states)} trials ({states.count('stopped')} stopped at hurdles), "
+        f"{kills} kills: the same {len(states)} trials ({states.count('stopped')} stopped at hurdles), "
         f"{len(found['rounds'])} rounds, last stage and winner ({found['winner']})"
     )
-    assert count == kills, f"the search ended before kill {count + 1}: give more trials"
 
 
 if __name__ == "__main__":
