@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import ENVIRONMENT, autobertc, heed_interrupts, tree
-from kill_search import CONFIGURATION, main
+from kill_search import CONFIGURATION, main, results
 
 from autobertc.cli import searching
 from autobertc.search.configuration import load_configuration
@@ -155,3 +155,13 @@ def test_ctrl_c(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_three_times(tmp_path: Path) -> None:
     main(3, 16, tmp_path)
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_search(searched: Path, tmp_path: Path) -> None:
+    """A cluster of its own, whose tasks have the super-net's weights from the object store and give theirs back."""
+    pytest.importorskip("ray")
+    options = ["-c", searched.parent / "search.toml", "-o", tmp_path / "run", "--set", "study.trials=10"]
+    done = autobertc("search", "run", *options, "--workers", "ray")
+    assert "the winner is candidate" in done.stdout
+    assert results(tmp_path / "run") == results(searched)

@@ -127,6 +127,7 @@ class RayTasks:
             reason = f"its Ray worker was lost {attempts + 1} times: {type(error).__name__}"
             return Answer(task.key, failed(task.job, reason), started, time.time(), "ray")
         if tensors is not None and task.job.output is not None:
+            Path(task.job.output).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(Path(task.job.output), tensors)
             answer = replace(answer, result=replace(answer.result, tensors=task.job.output))
         done: Answer = answer
