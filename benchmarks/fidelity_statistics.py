@@ -28,16 +28,21 @@ def scores_of(result: CandidateResult) -> dict[str, float] | None:
 
 def tau(cheap: Sequence[Any], full: Sequence[Any], task: str, seed: int) -> dict[str, Any] | None:
     """Kendall's tau-b of a task, with its interval by bootstrap over architectures; None of few or equal ones."""
-    pairs = [(a[task], b[task]) for a, b in zip(cheap, full, strict=True) if a and b and task in a and task in b]
-    if len(pairs) < 4:
+    data = _scored_in_both(cheap, full, task)
+    if len(data) < 4:
         return None
-    data = np.array(pairs)
     if not np.ptp(data, axis=0).all():  # all the same on one side: there is no order to compare
         return None
     rng = generator(seed, task, "bootstrap")
     drawn = [kendalltau(*data[rng.integers(len(data), size=len(data))].T).statistic for _ in range(BOOTSTRAPS)]
     low, high = np.nanquantile(drawn, [0.025, 0.975]) if np.isfinite(drawn).any() else (np.nan, np.nan)
-    return {"tau": float(kendalltau(*data.T).statistic), "low": float(low), "high": float(high), "count": len(pairs)}
+    return {"tau": float(kendalltau(*data.T).statistic), "low": float(low), "high": float(high), "count": len(data)}
+
+
+def _scored_in_both(cheap: Sequence[Any], full: Sequence[Any], task: str) -> Any:
+    """Both scores of each architecture that has both, [architectures, 2]."""
+    pairs = [(a[task], b[task]) for a, b in zip(cheap, full, strict=True) if a and b and task in a and task in b]
+    return np.array(pairs)
 
 
 def tau_within(
@@ -47,8 +52,7 @@ def tau_within(
     other, of all pairs that are not ties. `sizes` are the rounds'; the bootstrap draws within each."""
     rounds, place = [], 0
     for size in sizes:
-        both = zip(cheap[place : place + size], full[place : place + size], strict=True)
-        rounds.append(np.array([(a[task], b[task]) for a, b in both if a and b and task in a and task in b]))
+        rounds.append(_scored_in_both(cheap[place : place + size], full[place : place + size], task))
         place += size
     rounds = [each for each in rounds if len(each) > 1]
 

@@ -140,19 +140,19 @@ def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.2g}"
 
 
-def _table(section: str, found: Sequence[Cell]) -> str:
-    columns = [name for name in COLUMNS[section] if any(cell.implementation == name for cell in found)]
+def _table(section: str, cells: Sequence[Cell]) -> str:
+    columns = [name for name in COLUMNS[section] if any(cell.implementation == name for cell in cells)]
     labels = {"programs": ("program", "N"), "convolutions": ("width", "N"), "models": ("what", "N")}[section]
-    rows = sorted(rows_of(found), key=lambda row: next(iter(row.values())).length)
+    rows = sorted(rows_of(cells), key=lambda row: next(iter(row.values())).length)
     if section == "programs":
         order = list(all_subjects())
         rows.sort(key=lambda row: order.index(next(iter(row.values())).subject))
-    cells = []
+    shown = []
     for row in rows:
         first = next(iter(row.values()))
         name = str(first.width) if section == "convolutions" else first.subject
-        cells.append([name, str(first.length), *(_text(row.get(column)) for column in columns)])
-    return markdown_table([*labels, *columns], cells, labels=1)
+        shown.append([name, str(first.length), *(_text(row.get(column)) for column in columns)])
+    return markdown_table([*labels, *columns], shown, labels=1)
 
 
 def _sections(report: Report) -> Iterator[tuple[str, str, list[Cell]]]:

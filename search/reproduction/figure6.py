@@ -65,10 +65,9 @@ def _size(context: Context) -> _Size:
 def table_of(context: Context) -> SearchTable:
     """The table of the scale to search in: the one that comes with autobertc, or made, or found again."""
     recipe, workers = recipe_of(context), os.cpu_count() or 1
-    standard = read_table(STANDARD_TABLE)
-    if standard.header.recipe.same_as(recipe):
+    if recipe.same_as(read_recipe(STANDARD)):
         context.say(f"searching the table that comes with autobertc, {STANDARD_TABLE.name}")
-        return standard
+        return read_table(STANDARD_TABLE)
     folder = context.runs / f"table-{digest(recipe.to_dict())[:10]}"
     rounds = _size(context).rounds
     snapshot = snapshot_path(folder / "supernet", rounds)

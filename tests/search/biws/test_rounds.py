@@ -28,7 +28,6 @@ LAYERS = (
     "att: softmax(scale(Q @ K.T)) @ V\nconv: 15\n",
     "conv: 31\natt: tanh(Q @ K.T) @ add(V, P)\n",
 )
-EVALUATE = "autobertc.search.evaluation.candidate:evaluate"
 
 
 def round_jobs(folder: Path) -> list[CandidateJob]:
@@ -54,7 +53,7 @@ def test_workers_and_orders_change_no_bit(tmp_path: Path) -> None:
     digests = set()
     for count in (1, 2, 8):
         jobs = round_jobs(tmp_path / str(count))
-        workers = make_workers(WorkerSettings("processes", EVALUATE, count=count, threads=1))
+        workers = make_workers(WorkerSettings("processes", count=count, threads=1))
         workers.start()
         try:
             for each in random.Random(count).sample(jobs, len(jobs)):
