@@ -138,6 +138,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
     """It ends at once, says how to go on, and leaves no process."""
     (tmp_path / "search.toml").write_text(CONFIGURATION)
     command = [sys.executable, "-m", "autobertc", "search", "run", "-c", "search.toml", "-o", "run"]
+    command += ["--set", "study.trials=1000"]  # it is not at its end when it is interrupted, however fast the machine
     options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts, **options) as process:  # type: ignore[call-overload]
