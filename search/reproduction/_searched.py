@@ -14,7 +14,7 @@ _PRESETS = {"paper": "paper"}
 # The preset is of mechanistic tasks; the paper's search is of text.
 _TEXT = (
     *('evaluation.proxy="masked-lm"', "evaluation.tasks=[]", "evaluation.learning_rates=[1e-3]"),
-    *("evaluation.length=64", "model.hidden=128", "model.intermediate=512", "model.vocab=4096"),
+    *("evaluation.length=64", "evaluation.hurdles=true"),
 )
 _SMOKE = (
     *("space.layers=2", "model.hidden=16", "model.heads=2", "model.intermediate=32", "model.vocab=1024"),
@@ -25,9 +25,11 @@ _SMOKE = (
 )
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "smoke": _SMOKE,
+    # The sizes and steps of benchmarks/search_fidelity.py, at which a few steps are known to tell architectures apart.
     "laptop": (
-        *("evaluation.steps=200", "study.trials=100", "strategy.population=40"),
-        *("last_stage.top=3", "last_stage.seeds=3", "last_stage.steps=1000"),
+        *("space.layers=4", "model.heads=2", "model.intermediate=256", "model.vocab=2048"),
+        *("evaluation.steps=300", "evaluation.batch=16", "evaluation.learning_rates=[3e-3]"),
+        *("study.trials=100", "strategy.population=40", "last_stage.seeds=3", "last_stage.steps=1500"),
     ),
     "gpu": (
         *("space.layers=12", "model.hidden=256", "model.intermediate=1024", "model.vocab=8192"),

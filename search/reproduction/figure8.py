@@ -3,40 +3,70 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from autobertc.dsl.errors import UserError
 from autobertc.runtime.analysis.agreement import agreement, draw_agreement, mean_tau
 from autobertc.runtime.analysis.figures import save
 from autobertc.runtime.files import write_text
 from autobertc.runtime.reproduction.entry import Context, Entry, Section, Table
 from autobertc.search.configuration import Configuration
-from autobertc.search.evaluation.candidate import evaluate
 from autobertc.search.evaluation.job import CandidateJob
 from autobertc.search.randomness import generator, seed_of
 from autobertc.search.reproduction._searched import differences, searched
-from autobertc.search.study.assembly import open_run
+from autobertc.search.study.assembly import open_run, worker_settings
 from autobertc.search.study.records import Trial
+from autobertc.search.study.workers import Answer, Task, make_workers
 
 CHOSEN = 12
 """Candidates; the paper has six, of which tau is one of few numbers."""
 
 
-def fully_trained(trial: Trial, run: Path, configuration: Configuration) -> dict[str, float]:
-    """A candidate's scores after training from scratch, as long as in the last stage; kept beside the run."""
-    kept = run / "from-scratch" / f"{trial.number}.json"
-    if kept.is_file():
-        found: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
+def fully_trained(
+    trials: Sequence[Trial], run: Path, configuration: Configuration, say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """Candidates' scores after training from scratch, as long as in the last stage, by number; without those that
+    failed. Kept beside the run as they end. Raises `UserError` where the machine is in trouble."""
+    folder = run / "from-scratch"
+    places = {str(trial.number): folder / f"{trial.number}.json" for trial in trials}
+    tasks = [_task(trial, configuration) for trial in trials if not places[str(trial.number)].is_file()]
+    if tasks:
+        folder.mkdir(exist_ok=True)
+        say(f"training {len(tasks)} candidates from scratch")
+        for answer in _answers(tasks, configuration):
+            result = answer.result
+            found = {"score": result.values[0], **result.scores} if result.state == "complete" else {}
+            write_text(places[answer.key], json.dumps(found) + "\n")
+            say(f"candidate {answer.key} is trained")
+    kept = {key: json.loads(place.read_text(encoding="utf-8")) for key, place in places.items()}
+    return {key: scores for key, scores in kept.items() if scores}
+
+
+def _task(trial: Trial, configuration: Configuration) -> Task:
     settings = configuration.evaluation
     settings = settings.changed(steps=configuration.last_stage.steps or settings.steps, hurdles=False)
     seed = seed_of(configuration.study.seed, trial.number, "from scratch") % 2**63
     job = CandidateJob(trial.number, -1, 0, trial.genome, seed, purpose="final", settings=settings.to_dict())
-    result = evaluate(job)
-    found = {"score": result.values[0], **result.scores} if result.state == "complete" else {}
-    kept.parent.mkdir(exist_ok=True)
-    write_text(kept, json.dumps(found) + "\n")
-    return found
+    return Task(str(trial.number), job)
+
+
+def _answers(tasks: Sequence[Task], configuration: Configuration) -> Iterator[Answer]:
+    """From the search's kind of workers, as they come."""
+    workers = make_workers(worker_settings(configuration))
+    workers.start()
+    try:
+        for task in tasks:
+            workers.submit(task)
+        left = len(tasks)
+        while left:
+            for answer in workers.wait():
+                if answer.trouble:
+                    raise UserError(f"the training stops: {answer.trouble}. The same command goes on")
+                left -= 1
+                yield answer
+    finally:
+        workers.close()
 
 
 def make(context: Context) -> Section:
@@ -46,14 +76,8 @@ def make(context: Context) -> Section:
     rng = generator(context.seed, "figure8")
     drawn = rng.choice(len(complete), min(CHOSEN, len(complete)), replace=False)
     chosen = [complete[int(index)] for index in sorted(drawn)]
-    early, late = {}, {}
-    for trial in chosen:
-        assert trial.result is not None
-        name = str(trial.number)
-        early[name] = {"score": trial.values[0], **asdict(trial.result)["scores"]}
-        context.say(f"training candidate {name} from scratch")
-        late[name] = fully_trained(trial, run, configuration)
-    found = agreement(early, {name: scores for name, scores in late.items() if scores})
+    early = {str(trial.number): {"score": trial.values[0], **trial.result.scores} for trial in chosen if trial.result}
+    found = agreement(early, fully_trained(chosen, run, configuration, context.say))
     figure, _ = save(draw_agreement(found, ("in the search", "trained in full")), context.figures, "agreement")
     rows = tuple((each.task, *("undefined" if x is None else f"{x:.2f}" for x in (each.tau, each.p))) for each in found)
     mean = mean_tau(found)

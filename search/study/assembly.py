@@ -244,7 +244,7 @@ def search(
     made = make_strategy(configuration, domain)
     plan = make_plan(configuration)
     storage = StudyStorage(*locate(run, configuration))
-    workers = make_workers(_worker_settings(configuration, evaluate))
+    workers = make_workers(worker_settings(configuration, evaluate))
     if storage.exists():
         _check_study(storage, configuration)
     with only_driver(storage) as lock:
@@ -263,7 +263,8 @@ def search(
             workers.close()
 
 
-def _worker_settings(configuration: Configuration, evaluate: str | None) -> WorkerSettings:
+def worker_settings(configuration: Configuration, evaluate: str | None = None) -> WorkerSettings:
+    """Who evaluates by a configuration; `evaluate` as for `search`."""
     section = configuration.workers
     names = ("kind", "count", "threads", "limit", "address", "gpus", "retries")
     chosen: dict[str, Any] = {name: getattr(section, name) for name in names}

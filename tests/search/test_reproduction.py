@@ -46,7 +46,7 @@ def test_what_shares_a_search(context: Context, monkeypatch: pytest.MonkeyPatch)
     def forbidden(*_: object) -> None:
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr(figure8, "evaluate", forbidden)
+    monkeypatch.setattr(figure8, "make_workers", forbidden)
     assert figure8.make(context) == agreement
 
     hours = gpu_hours.make(context)
