@@ -23,9 +23,10 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from autobertc.dsl.errors import UserError
+from autobertc.search.study.workers import WorkerSettings
 from autobertc.search.tabular.figure import plot_curves
 from autobertc.search.tabular.inherited import ROUNDS, train_supernet
-from autobertc.search.tabular.making import EVALUATE, make_table
+from autobertc.search.tabular.making import make_table
 from autobertc.search.tabular.programs import components
 from autobertc.search.tabular.recipe import STANDARD_TABLE, read_recipe
 from autobertc.search.tabular.replay import Budget, Replay, all_curves, band, better_share, sentences
@@ -107,13 +108,13 @@ def main() -> None:
     warming.add_argument("recipe", type=Path)
     warming.add_argument("folder", type=Path)
     warming.add_argument("--rounds", type=int, default=ROUNDS)
-    warming.add_argument("--evaluate", default=EVALUATE, help='what scores a genome, as "module:function"')
+    warming.add_argument("--evaluate", default=WorkerSettings.evaluate, help='what scores a genome, as "module:function"')
     warming.set_defaults(run=supernet)
     making = commands.add_parser("make")
     making.add_argument("recipe", type=Path)
     making.add_argument("table", type=Path)
     making.add_argument("--workers", type=int, default=1)
-    making.add_argument("--evaluate", default=EVALUATE, help='what scores a genome, as "module:function"')
+    making.add_argument("--evaluate", default=WorkerSettings.evaluate, help='what scores a genome, as "module:function"')
     making.add_argument("--snapshot", type=Path, help="a super-net's weights, for a recipe with `shared`")
     making.set_defaults(run=make)
     replaying = commands.add_parser("replay")

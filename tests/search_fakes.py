@@ -201,7 +201,7 @@ def driver(
     storage = StudyStorage(":memory:" if folder is None else location(folder))
     if not storage.exists():
         storage.create({}, ["score"])
-    made = make_workers(workers or WorkerSettings("in-process", "search_fakes:evaluate"))
+    made = make_workers(workers or WorkerSettings("in-process", evaluate="search_fakes:evaluate"))
     made.start()
     weights = NumberWeights(folder / "weights") if folder is not None and sharing else None
     search = Driver(storage, KernelSearch(3), the_plan or plan(), made, SIZES, FEATURES, weights)

@@ -265,12 +265,8 @@ def search(
 
 def worker_settings(configuration: Configuration, evaluate: str | None = None) -> WorkerSettings:
     """Who evaluates by a configuration; `evaluate` as for `search`."""
-    section = configuration.workers
-    names = ("kind", "count", "threads", "limit", "address", "gpus", "retries")
-    chosen: dict[str, Any] = {name: getattr(section, name) for name in names}
-    if evaluate is not None:
-        chosen["evaluate"] = evaluate
-    return WorkerSettings(**chosen)
+    chosen = vars(configuration.workers)
+    return WorkerSettings(**chosen) if evaluate is None else WorkerSettings(**chosen, evaluate=evaluate)
 
 
 def _weights(run: Path, configuration: Configuration) -> SupernetWeights:

@@ -10,7 +10,8 @@ from autobertc.search.biws.supernet import Sharing
 from autobertc.search.evaluation.job import CandidateJob
 from autobertc.search.evaluation.settings import EvaluationSettings
 from autobertc.search.randomness import generator, seed_of
-from autobertc.search.tabular.making import EVALUATE, load, make_header
+from autobertc.search.study.workers import WorkerSettings
+from autobertc.search.tabular.making import load, make_header
 from autobertc.search.tabular.recipe import Recipe, TableError
 from autobertc.search.tabular.table import genomes
 
@@ -24,7 +25,7 @@ def train_supernet(
     folder: Path,
     rounds: int = ROUNDS,
     children: int = 5,
-    evaluate: str = EVALUATE,
+    evaluate: str = WorkerSettings.evaluate,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """A snapshot after so many rounds of random genomes, each trained as the recipe's `shared` says and written back as

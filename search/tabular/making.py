@@ -15,6 +15,7 @@ from autobertc.dsl.errors import UserError
 from autobertc.dsl.graph import Program, print_program
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult
 from autobertc.search.randomness import seed_of
+from autobertc.search.study.workers import WorkerSettings
 from autobertc.search.tabular.programs import find_moves, grow_programs
 from autobertc.search.tabular.recipe import Recipe, TableError
 from autobertc.search.tabular.table import (
@@ -30,7 +31,6 @@ from autobertc.search.tabular.table import (
 )
 
 Evaluate = Callable[[CandidateJob], CandidateResult]
-EVALUATE = "autobertc.search.evaluation.candidate:evaluate"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def make_header(recipe: Recipe, accept: Callable[[Program], bool] | None = None)
 def make_table(
     recipe: Recipe,
     path: Path,
-    evaluate: str = EVALUATE,
+    evaluate: str = WorkerSettings.evaluate,
     workers: int = 1,
     snapshot: Path | None = None,
     progress: Callable[[int, int], None] | None = None,

@@ -36,7 +36,7 @@ SETTING = Setting("OP-NAS", "tiny", "a sum", "accuracy", True, "CPU", 2, 50, "[s
 
 @pytest.fixture(scope="module")
 def search() -> Driver:
-    workers = WorkerSettings("in-process", "search_fakes:evaluate_by_operations")
+    workers = WorkerSettings("in-process", evaluate="search_fakes:evaluate_by_operations")
     made = driver(None, plan(anchor=Genome.read("conv: 3\n" * LAYERS).text(SIZES), trials=20), workers)
     made.strategy = OpNas(GenomeSpace(Space(layers=LAYERS, length=(2, 6))), Settings(population=8, parents=3), 3)
     made.run()

@@ -9,36 +9,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult
-
-Kind = Literal["in-process", "processes", "ray"]
+from autobertc.search.sections import WorkersSection
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
-    """Who evaluates, and how.
+class WorkerSettings(WorkersSection):
+    """Who evaluates, and what.
 
     Attributes:
-        kind: where.
-        evaluate: what, "package.module:function"; it takes a `CandidateJob` and returns a `CandidateResult`.
-        count: how many at a time; 0 on Ray: as many as the cluster has room for.
-        threads: of each worker. The bits of a matmul depend on it.
-        limit: seconds that a candidate may take; 0 is without end.
-        address: of a Ray cluster, "ray://host:port" or "auto"; empty starts one here.
-        gpus: of a candidate on Ray; a fraction shares one.
-        retries: of a candidate whose Ray worker or node is lost.
+        evaluate: "package.module:function"; it takes a `CandidateJob` and returns a `CandidateResult`.
     """
 
-    kind: Kind = "processes"
     evaluate: str = "autobertc.search.evaluation.candidate:evaluate"
-    count: int = 1
-    threads: int = 1
-    limit: float = 0.0
-    address: str = ""
-    gpus: float = 0.0
-    retries: int = 2
 
 
 @dataclass(frozen=True)

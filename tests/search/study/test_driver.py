@@ -190,7 +190,7 @@ def test_a_failed_candidate_is_a_failed_trial(tmp_path: Path) -> None:
 
 
 def test_not_finite_and_nothing(tmp_path: Path) -> None:
-    workers = WorkerSettings("in-process", "search_fakes:evaluate_badly")
+    workers = WorkerSettings("in-process", evaluate="search_fakes:evaluate_badly")
     search = driver(tmp_path, plan(trials=4, anchor=""), workers, sharing=False)
     search.run()
     assert [trial.state for trial in search.storage.trials()] == ["failed", "failed", "complete", "complete"]

@@ -54,7 +54,7 @@ def gone(pid: int) -> bool:
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Workers]:
-    workers = make_workers(WorkerSettings("processes", EVALUATE, count=2, limit=60))
+    workers = make_workers(WorkerSettings("processes", evaluate=EVALUATE, count=2, limit=60))
     workers.start()
     yield workers
     workers.close()
@@ -103,7 +103,7 @@ def test_a_task_that_a_dying_process_never_began_is_given_again(two: Workers) ->
 
 
 def test_one_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    workers = make_workers(WorkerSettings("processes", EVALUATE, limit=1.0))
+    workers = make_workers(WorkerSettings("processes", evaluate=EVALUATE, limit=1.0))
     workers.start()
     try:
         note = tmp_path / "pids"
@@ -126,7 +126,7 @@ from search_fakes import evaluate
 from autobertc.search.evaluation.job import CandidateJob
 from autobertc.search.study.workers import Task, WorkerSettings, make_workers
 if __name__ == "__main__":
-    workers = make_workers(WorkerSettings("processes", {EVALUATE!r}))
+    workers = make_workers(WorkerSettings("processes", evaluate={EVALUATE!r}))
     workers.start()
     settings = {{"misbehave": {{"0": "hang"}}, "note": {str(note)!r}}}
     workers.submit(Task("0", CandidateJob(0, 0, 0, "", 0, settings=settings)))
@@ -149,7 +149,7 @@ if __name__ == "__main__":
 
 
 def test_what_cannot_be_imported_is_told() -> None:
-    workers = make_workers(WorkerSettings("processes", "no_such_module:evaluate"))
+    workers = make_workers(WorkerSettings("processes", evaluate="no_such_module:evaluate"))
     with pytest.raises(UserError, match=r"a worker cannot load no_such_module.*No module named"):
         workers.start()
 
@@ -159,8 +159,8 @@ def test_any_number_of_workers_gives_the_same_study(tmp_path: Path) -> None:
     settings = {"misbehave": {"5": "raise"}}
     outcomes = []
     for name, workers in (
-        ("none", WorkerSettings("in-process", EVALUATE)),
-        ("three", WorkerSettings("processes", EVALUATE, count=3)),
+        ("none", WorkerSettings("in-process", evaluate=EVALUATE)),
+        ("three", WorkerSettings("processes", evaluate=EVALUATE, count=3)),
     ):
         search = driver(tmp_path / name, plan(settings=settings), workers)
         search.run()
@@ -186,13 +186,13 @@ def test_ray(tmp_path: Path) -> None:
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
     try:
-        there = driver(tmp_path / "ray", plan(settings=settings), WorkerSettings("ray", EVALUATE, limit=20))
+        there = driver(tmp_path / "ray", plan(settings=settings), WorkerSettings("ray", evaluate=EVALUATE, limit=20))
         there.run()
         here = driver(tmp_path / "here", plan())
         here.run()
         assert once.exists() and outcome(there.storage) == outcome(here.storage)
         assert there.storage.trial(0).worker.startswith("ray ")
-        workers = WorkerSettings("ray", EVALUATE, limit=2, retries=1)
+        workers = WorkerSettings("ray", evaluate=EVALUATE, limit=2, retries=1)
         settings = {"misbehave": bad, "note": str(tmp_path / "pids")}
         search = driver(tmp_path / "failing", plan(trials=8, settings=settings), workers)
         search.run()
@@ -210,6 +210,6 @@ def test_ray(tmp_path: Path) -> None:
 
 def test_no_cluster_at_an_address() -> None:
     pytest.importorskip("ray")
-    workers = make_workers(WorkerSettings("ray", EVALUATE, address="127.0.0.1:1"))
+    workers = make_workers(WorkerSettings("ray", evaluate=EVALUATE, address="127.0.0.1:1"))
     with pytest.raises(UserError, match="no Ray cluster at 127"):
         workers.start()
