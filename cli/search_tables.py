@@ -17,7 +17,7 @@ from autobertc.dsl.errors import UserError
 from autobertc.search.strategies.selection import best, current_values
 from autobertc.search.study.assembly import open_run
 from autobertc.search.study.records import Trial
-from autobertc.search.study.stages import FINAL, GATE, winner
+from autobertc.search.study.stages import FINAL, FINISHED, GATE, winner
 from autobertc.search.study.storage import StudyStorage
 
 
@@ -49,7 +49,7 @@ def print_status(run: Path, as_json: bool) -> None:
     }
     seconds = sum(each.finished - each.started for each in storage.sessions())
     top = winner(storage)
-    finished = storage.attribute("finished")
+    finished = storage.attribute(FINISHED)
     gate = storage.attribute(GATE)
     if as_json:
         facts = {

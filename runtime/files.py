@@ -32,6 +32,12 @@ def _beside(path: Path) -> Path:
     return path.parent / f".autobertc-{secrets.token_hex(8)}.partial"
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove files in a folder that a killed process was writing. Only where no other one writes there."""
+    for path in folder.glob(".autobertc-*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def _make_parents(path: Path) -> list[Path]:
     """Make the folders above `path`; those that were not there, the innermost first."""
     made = []

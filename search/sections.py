@@ -86,6 +86,13 @@ class StrategySection:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.redraws < 0:
             raise ValueError(f"redraws is at least 0, not {self.redraws}")
+        for name in ("alpha", "shrinkage"):
+            if (getattr(self, name) or 0.0) < 0:
+                raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
+        if self.tau is not None and self.tau <= 0:
+            raise ValueError(f"tau is above 0, not {self.tau}")
+        if self.contrast is not None and self.contrast <= 1:
+            raise ValueError(f"contrast is above 1, not {self.contrast}")
         if not 0 <= self.crossover <= 1:
             raise ValueError(f"crossover is from 0 to 1, not {self.crossover}")
         if self.initial_rounds > self.population:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,18 @@ def misbehave(job: CandidateJob) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path(job.settings["note"]).write_text(f"{os.getpid()} {child.pid}")
         time.sleep(600)
+
+
+def evaluate_with_latency(job: CandidateJob) -> CandidateResult:
+    """With a second objective that is never the same."""
+    result = evaluate(job)
+    return replace(result, values=(*result.values, -time.perf_counter()))
+
+
+def evaluate_by_steps(job: CandidateJob) -> CandidateResult:
+    """A score that tells a job of the last stage by its settings."""
+    score = job.settings["steps"] + 0.001 * (job.seed % 997) - 0.1 * sum(kernels(Genome.read(job.genome)))
+    return CandidateResult(job.number, "complete", values=(score,), scores={"recall": score}, flops=1)
 
 
 def evaluate_badly(job: CandidateJob) -> CandidateResult:

@@ -45,11 +45,12 @@ def accuracies(model: nn.Module, problem: Mechanistic, rows: int | None = None) 
     `rows` of each task, by default all that the problem scores. Never NaN: where logits are no numbers the answer is
     wrong, or right by chance.
     """
-    was = model.training
+    was, device = model.training, next(model.parameters()).device
     model.eval()
     found = {}
     for task in problem.tasks:
-        batch = mechanistic_batch(task, SCORED_BY, 0, rows or problem.scored_rows, problem.length, problem.symbols)
+        made = mechanistic_batch(task, SCORED_BY, 0, rows or problem.scored_rows, problem.length, problem.symbols)
+        batch = {name: value.to(device) for name, value in made.items()}
         labels = batch.pop("labels")
         asked = labels != IGNORED
         answers = model(**batch).logits[asked].argmax(-1)
@@ -63,7 +64,8 @@ def train_and_score(model: nn.Module, problem: Mechanistic, run: ShortRun, seed:
 
     The model's vocabulary must hold the tasks' symbols, and its positions the rows. Raises `NotFinite`.
     """
-    train_steps(model, lambda step: problem.batch_of(seed, step), run)
+    device = next(model.parameters()).device
+    train_steps(model, lambda step: {k: v.to(device) for k, v in problem.batch_of(seed, step).items()}, run)
     found = accuracies(model, problem)
     return {**found, "mean": mean(list(found.values()))}
 

@@ -83,12 +83,13 @@ def snapshot_path(folder: Path, round: int) -> Path:
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
-    """Write a snapshot, and remove all but the last two. Raises `OutputError`."""
+    """Write a snapshot, and remove all others but the one before it. Raises `OutputError`."""
     path = snapshot_path(folder, snapshot.round)
     about = {"round": str(snapshot.round), "head": snapshot.head, "sharing": json.dumps(asdict(snapshot.sharing))}
     write_tensors(path, snapshot.tensors, about)
-    for old in _snapshots(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    kept = {snapshot_path(folder, snapshot.round - back) for back in range(KEPT)}
+    for other in {*_snapshots(folder)} - kept:
+        other.unlink(missing_ok=True)
     return path
 
 

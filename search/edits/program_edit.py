@@ -8,6 +8,7 @@ from typing import Literal
 
 from autobertc.dsl.graph import Node, Program, make_node, post_order, print_roots
 from autobertc.dsl.source import shorten
+from autobertc.search.positions import traverse
 
 ProgramEditKind = Literal["replace", "rewire", "insert", "delete", "input"]
 INVERSE: dict[ProgramEditKind, ProgramEditKind] = {
@@ -69,7 +70,6 @@ class ProgramEdit:
         if edited is None:
             raise ValueError(f"{self} does not fit the program")
         changes = dict(self.changes)
-        positions = {node: index for index, node in enumerate(post_order(edited.root))}
         images = _images(program.root, changes)
         while True:
             back = {images[before]: before for before in changes}
@@ -82,10 +82,11 @@ class ProgramEdit:
                 if node in images and any(operand in changes for operand in node.operands)
             }
             changes = above if above else {program.root: edited.root}
+        kind = INVERSE[self.kind]
+        positions = _positions(edited.root, on_top=kind == "insert")
         first = min(back, key=lambda node: positions[node])
         op = back[first].op.name if self.op or self.kind == "delete" else None
-        position = sum(1 for node in positions if node.operands and positions[node] < positions[first])
-        return ProgramEdit(INVERSE[self.kind], position, op, tuple(back.items()))
+        return ProgramEdit(kind, positions[first], op, tuple(back.items()))
 
     def describe(self) -> str:
         """One line."""
@@ -94,6 +95,16 @@ class ProgramEdit:
         return f"{self.kind}{brings} at {self.position}: {before} -> {after}"
 
     __str__ = describe
+
+
+def _positions(root: Node, on_top: bool) -> dict[Node, int]:
+    """The position of each value, or that an operation put on top of it would take; of inputs always the latter."""
+    found = traverse(root)
+    tops = {root: len(found.order)}
+    for (node, place), position in found.after.items():
+        operand = node.operands[place]
+        tops[operand] = min(position, tops.get(operand, position))
+    return tops if on_top else {**tops, **found.positions}
 
 
 def _images(root: Node, changes: Mapping[Node, Node]) -> dict[Node, Node]:

@@ -28,7 +28,7 @@ from autobertc.search.biws.snapshots import Snapshot, SnapshotError, read_snapsh
 from autobertc.search.evaluation import junk
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult, State
 from autobertc.search.evaluation.proxies import Proxy, Scores, make_proxy
-from autobertc.search.evaluation.settings import EvaluationSettings
+from autobertc.search.evaluation.settings import EvaluationError, EvaluationSettings
 from autobertc.search.randomness import seed_of
 
 _JUNK_ROWS = 4
@@ -113,7 +113,7 @@ def _evaluate(job: CandidateJob, clock: _Clock) -> CandidateResult:
         proxy = make_proxy(settings, architecture.sizes)
         snapshot = _snapshot(job, settings)
         flops = plain_flops(architecture, settings.length).total
-    device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device = device_of(settings)
     work = _Work(job, settings, architecture, proxy, snapshot, device, clock)
     trainings = [_train(work, rate) for rate in settings.learning_rates]
     best = max(trainings, key=lambda each: each.score)
@@ -138,6 +138,17 @@ def _evaluate(job: CandidateJob, clock: _Clock) -> CandidateResult:
         tensors=tensors,
         **known,
     )
+
+
+def device_of(settings: EvaluationSettings) -> str:
+    """ "cpu" or "cuda". Raises `EvaluationError` where a GPU is asked for and there is none."""
+    if settings.device == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if settings.device == "cuda":
+        raise EvaluationError('evaluation.device is "cuda", and torch finds no GPU here: set it to "auto" or "cpu"')
+    return "cpu"
 
 
 def _snapshot(job: CandidateJob, settings: EvaluationSettings) -> Snapshot | None:
@@ -200,6 +211,8 @@ class _Hurdles:
             return False
         with self.work.clock.part("score at rungs"):
             score = self.work.proxy.quick(self.model)
+        if not math.isfinite(score):
+            raise NotFinite(f"the score is not a finite number after {step} steps")
         rung, job = len(self.training.rungs), self.work.job
         self.training.rungs.append(score)
         thresholds = job.thresholds if job.purpose == "candidate" else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ def thresholds(finished: Sequence[tuple[float, ...]], rungs: int, stopped: float
     """
     found = []
     for rung in range(rungs - 1):
-        scores = [reached[rung] for reached in finished if len(reached) > rung]
+        scores = [reached[rung] for reached in finished if len(reached) > rung and math.isfinite(reached[rung])]
         enough = len(scores) >= MIN_SCORES
         found.append(float(np.quantile(scores, stopped, method="lower")) if enough else float("-inf"))
     return tuple(found)

@@ -26,7 +26,7 @@ from autobertc.search.report.data import (
 from autobertc.search.report.priority_maps import priority_maps
 from autobertc.search.strategies.base import Strategy
 from autobertc.search.strategies.op_nas import OpNas
-from autobertc.search.strategies.selection import best, current_values
+from autobertc.search.study import stages
 from autobertc.search.study.records import Session, Trial, result_from
 from autobertc.search.study.storage import StudyStorage
 
@@ -86,12 +86,12 @@ def report_data(storage: StudyStorage, setting: Setting, strategy: Strategy | No
     """
     trials = [trial for trial in storage.trials() if trial.result is not None]
     sessions, clock, finals = storage.sessions(), _Clock(storage.sessions()), _finals(storage)
-    winner, gate = _winner(storage, finals), storage.attribute("gate")
+    found, gate = stages.winner(storage), storage.attribute(stages.GATE)
     return ReportData(
         name=storage.name,
         objectives=_objectives(storage, setting, trials),
         candidates=tuple(_candidate(storage, trial, clock, setting) for trial in trials),
-        state="finished" if storage.attribute("finished") else "not finished",
+        state="finished" if storage.attribute(stages.FINISHED) else "not finished",
         strategy=setting.strategy,
         preset=setting.preset,
         proxy=setting.proxy,
@@ -106,7 +106,7 @@ def report_data(storage: StudyStorage, setting: Setting, strategy: Strategy | No
         last_stage=_last_stage(finals, setting) if finals else None,
         gate=_gate(gate) if gate else None,
         ledger=_ledger(storage, trials, setting, finals),
-        winner=Winner(winner.number, winner.genome, setting.command) if winner else None,
+        winner=Winner(found.number, found.genome, setting.command) if found else None,
         configuration=setting.configuration,
         facts={**setting.facts, **_facts(storage, sessions)},
     )
@@ -118,11 +118,11 @@ def _objectives(storage: StudyStorage, setting: Setting, trials: Sequence[Trial]
 
 
 def _finals(storage: StudyStorage) -> _Finals | None:
-    kept, members = storage.attribute("last stage"), storage.attribute("last stage:members")
+    kept = storage.attribute(stages.FINAL)
     if not kept or not kept["standings"]:
         return None
-    jobs = {int(key): data for key, data in storage.attributes("last stage:").items() if key.isdecimal() and data}
-    places = {(label, number): place for place, (label, number, _) in enumerate(members or ())}
+    jobs = {int(key): data for key, data in storage.attributes(f"{stages.FINAL}:").items() if key.isdecimal() and data}
+    places = {(label, number): place for place, (label, number) in enumerate(kept.get("members", ()))}
     results = []
     for each in kept["standings"]:
         place, seeds = places.get((each["label"], each["number"])), len(each["scores"])
@@ -179,14 +179,6 @@ def _candidate(storage: StudyStorage, trial: Trial, clock: _Clock, setting: Sett
 def _seconds(result: CandidateResult, elapsed: float) -> float:
     """What an evaluation took of its worker; the time it was given where it did not live to say."""
     return sum(result.timings.values()) or max(0.0, elapsed)
-
-
-def _winner(storage: StudyStorage, finals: _Finals | None) -> Trial | None:
-    """The last stage's first, or the best by what selection goes by."""
-    if finals and finals.standings[0]["number"] is not None:
-        return storage.trial(finals.standings[0]["number"])
-    found = best(current_values(storage.history()), 1)
-    return storage.trial(found[0].number) if found else None
 
 
 def _rejections(trials: Sequence[Trial]) -> dict[str, int]:
@@ -275,7 +267,7 @@ def _fidelity(storage: StudyStorage, finals: _Finals) -> tuple[Fidelity, ...]:
         name = f"candidate {trial.number}"
         if standing["mean"] is not None:
             points.setdefault("all together", []).append((name, trial.values[0], standing["mean"]))
-        for task, score in trial.result.scores.items():
+        for task, score in storage.relative_scores(trial).items():
             full = [result.scores[task] for result in results if result.state == "complete" and task in result.scores]
             if full:
                 points.setdefault(task, []).append((name, score, sum(full) / len(full)))
@@ -283,7 +275,7 @@ def _fidelity(storage: StudyStorage, finals: _Finals) -> tuple[Fidelity, ...]:
 
 
 def _facts(storage: StudyStorage, sessions: Sequence[Session]) -> dict[str, str]:
-    facts = {"ended because": str(reason)} if (reason := storage.attribute("finished")) else {}
+    facts = {"ended because": str(reason)} if (reason := storage.attribute(stages.FINISHED)) else {}
     if sessions:
         facts["workers"] = sessions[-1].workers
         facts["host"] = ", ".join(dict.fromkeys(each.host for each in sessions if each.host))

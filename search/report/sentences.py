@@ -54,7 +54,17 @@ def verdict(data: ReportData) -> tuple[str, str]:
     told = f"{capital(winner.name)} reaches {interval(mean(winner.known))} ({basis}). "
     if not clauses:
         return "Trained from scratch", told + "There is nothing to compare it with."
-    return _headline(found), told + clauses
+    return _headline(found), told + clauses + _chosen(stage)
+
+
+def _chosen(stage: LastStage) -> str:
+    """That the winner was picked by the scores it is shown with, if there was anything to pick from."""
+    count = sum(each.role in ("winner", "top") for each in stage.contenders)
+    if count == 1:
+        return ""
+    return (
+        f" The winner is the best of {count} finalists of the search by these same scores, which flatters it a little."
+    )
 
 
 def _headline(found: Sequence[tuple[Contender, Estimate | None]]) -> str:
@@ -128,8 +138,8 @@ def about_effect(found: Effect) -> str:
             f"Whether priorities helped cannot be told: likelier draws gained neither more nor less for sure ({told})."
         )
     if found.rank.value > 0:
-        return f"Priorities helped: children of likelier draws gained more over their parents ({told})."
-    return f"Priorities misled: children of likelier draws gained less over their parents ({told})."
+        return f"Priorities seem to have helped: children of likelier draws gained more over their parents ({told})."
+    return f"Priorities seem to have misled: children of likelier draws gained less over their parents ({told})."
 
 
 def about_cost(data: ReportData) -> str:
@@ -172,7 +182,8 @@ def about_fidelity(data: ReportData) -> str:
         )
     clear = [task for task, tau in taus if tau.low is not None and tau.low > 0]
     against = [task for task, tau in taus if tau.high is not None and tau.high < 0]
-    rest = len(taus) - len(clear) - len(against)
+    few = [task for task, tau in taus if tau.low is None]
+    rest = len(taus) - len(clear) - len(against) - len(few)
     parts = []
     if clear:
         parts.append(f"The search ranks as full training does, better than chance, on {', '.join(clear)}.")
@@ -181,4 +192,6 @@ def about_fidelity(data: ReportData) -> str:
     if rest:
         others = plural(rest, "task") if not (clear or against) else plural(rest, "other task")
         parts.append(f"On {others} the interval holds 0: agreement cannot be told from chance.")
+    if few:
+        parts.append("So few architectures were trained in full that their order says little: tau has no interval.")
     return " ".join(parts)

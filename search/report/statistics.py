@@ -45,9 +45,14 @@ def paired(left: Sequence[float | None], right: Sequence[float | None]) -> Estim
     return mean(differences) if differences else None
 
 
+FEWEST = 6
+"""Pairs that an interval of tau is made of at least."""
+
+
 def kendall(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
     """Kendall's tau-b with a bootstrap interval over the pairs; None where fewer than three pairs or no variation.
 
+    Of fewer than `FEWEST` pairs there is no interval: of three, a bootstrap's leaves out 0 one time in three by chance.
     Resamples in which either side is constant have no tau and are left out.
     """
     if len(x) < 3:
@@ -56,6 +61,8 @@ def kendall(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
     tau = float(_tau(a[None], b[None])[0])
     if np.isnan(tau):
         return None
+    if len(x) < FEWEST:
+        return Estimate(tau)
     drawn = generator(0, "report", "kendall", len(x)).integers(len(x), size=(RESAMPLES, len(x)))
     low, high = _percentiles(_in_parts(a, b, drawn))
     return Estimate(tau, low, high)

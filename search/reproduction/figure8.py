@@ -72,11 +72,12 @@ def _answers(tasks: Sequence[Task], configuration: Configuration) -> Iterator[An
 def make(context: Context) -> Section:
     """Candidates of the search, drawn at random, trained in full."""
     run, configuration = searched(context)
-    complete = [trial for trial in open_run(run)[0].trials() if trial.state == "complete" and trial.result]
+    storage, _ = open_run(run)
+    complete = [trial for trial in storage.trials() if trial.state == "complete"]
     rng = generator(context.seed, "figure8")
     drawn = rng.choice(len(complete), min(CHOSEN, len(complete)), replace=False)
     chosen = [complete[int(index)] for index in sorted(drawn)]
-    early = {str(trial.number): {"score": trial.values[0], **trial.result.scores} for trial in chosen if trial.result}
+    early = {str(trial.number): {"score": trial.values[0], **storage.relative_scores(trial)} for trial in chosen}
     found = agreement(early, fully_trained(chosen, run, configuration, context.say))
     figure, _ = save(draw_agreement(found, ("in the search", "trained in full")), context.figures, "agreement")
     rows = tuple((each.task, *("undefined" if x is None else f"{x:.2f}" for x in (each.tau, each.p))) for each in found)

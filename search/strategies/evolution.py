@@ -38,7 +38,7 @@ class Evolution(RandomSearch):
         """The parent of each slot: the top K in turn. Turns go on from round to round, so that a search that proposes
         one at a time takes turns as well."""
         top = best(current_values(history), self.settings.parents)
-        return [top[(round * count + slot) % len(top)] for slot in range(count)]
+        return [top[(len(history.records) + slot) % len(top)] for slot in range(count)]
 
     def priorities(self, history: History) -> Priorities | None:
         """What edits are drawn by; None is uniformly."""

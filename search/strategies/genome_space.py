@@ -47,10 +47,17 @@ class GenomeSpace:
         return sample_genome(self.space, rng)
 
     def traits(self, genome: Genome) -> Traits:
-        """Raises `KeyError` for an operation or a kernel size that the space does not have."""
+        """Layers that the space settles have none: nothing is chosen there, and they need not be of its operations.
+
+        Raises `KeyError` for an operation or a kernel size that the space does not have.
+        """
         return tuple(
-            self._kernel[layer.kernel] if isinstance(layer, ConvolutionLayer) else self._positions(layer.program.root)
-            for layer in genome.layers
+            ()
+            if self.space.is_settled(index)
+            else self._kernel[layer.kernel]
+            if isinstance(layer, ConvolutionLayer)
+            else self._positions(layer.program.root)
+            for index, layer in enumerate(genome.layers)
         )
 
     def _program(self, root: Node) -> tuple[int, ...]:

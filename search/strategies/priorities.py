@@ -158,7 +158,9 @@ class Statistics:
             )
             for counts in (self.operations, self.kernels)
         )
-        tau = tau or preset.tau or _temperature(operations, self.operations.layers, preset.contrast)
+        tau = preset.tau if tau is None else tau
+        if tau is None:
+            tau = _temperature(operations, self.operations.layers, preset.contrast)
         return Priorities(operations, kernels, self.operations.layers.copy(), tau)
 
 

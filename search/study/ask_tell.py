@@ -101,11 +101,13 @@ class Study:
         described = strategy if isinstance(strategy, str) else type(strategy).__name__
         self._plan = Plan(seed, 10**9, population=population, parents=parents, children=children)
         self._features = Features(self.space.layers, self.space.length[1])
-        self._resources = ExitStack()
         self._storage = StudyStorage(_url(storage), name)
         meta = {"space": self.space.to_table(), "strategy": described, "seed": seed, "population": population}
-        self._resources.enter_context(only_driver(self._storage))
-        self._open({**meta, "parents": parents, "children": children})
+        self._storage.prepare(self.objectives)
+        with ExitStack() as resources:
+            self._lock = resources.enter_context(only_driver(self._storage))
+            self._open({**meta, "parents": parents, "children": children})
+            self._resources = resources.pop_all()
         self._waiting = [trial.number for trial in self._storage.trials() if trial.state == "running"]
 
     def _open(self, meta: dict[str, Any]) -> None:
@@ -125,7 +127,9 @@ class Study:
             raise UserError(f"the study's objectives are {', '.join(self._storage.objectives)}")
 
     def ask(self) -> Candidate:
-        """The next candidate to score. Raises `UserError` where the space has nothing new."""
+        """The next candidate to score. Raises `UserError` where the space has nothing new, or another process has
+        taken the study over."""
+        self._lock.check()
         if not self._waiting:
             self._propose()
         return self._candidate(self._storage.trial(self._waiting.pop(0)))
@@ -154,6 +158,7 @@ class Study:
         A score that is not finite is a failure, too. Raises `UserError` for a candidate that was told already, or
         for another number of objectives.
         """
+        self._lock.check()
         number = candidate if isinstance(candidate, int) else candidate.number
         if number not in [trial.number for trial in self._storage.trials()]:
             raise UserError(f"there is no candidate {number}")

@@ -56,11 +56,17 @@ def open_run(run: Path) -> tuple[StudyStorage, Configuration]:
 
 
 def begin_run(run: Path, configuration: Configuration) -> None:
-    """Make the folder of a new run. Raises `UserError` where there is one already, or something else."""
+    """Make the folder of a new run. Raises `UserError` where there is one already, or something else, and for a search
+    that cannot be."""
     if (run / CONFIGURATION).exists():
         raise UserError(f"there is a run in {run} already: `autobertc search resume {run}`, or name another folder")
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise UserError(f"cannot search in {run}: it is there already, and not empty")
+    # What cannot be searched leaves no folder behind.
+    make_strategy(configuration, GenomeSpace(configuration.space, KeyCache()))
+    make_plan(configuration)
+    make_workers(worker_settings(configuration))
+    device_class(configuration)
     run.mkdir(parents=True, exist_ok=True)
     write_text(run / CONFIGURATION, configuration.text())
 
@@ -73,7 +79,6 @@ def continue_run(run: Path, settings: Sequence[str]) -> Configuration:
     configuration = load_configuration(path, settings=settings)
     if settings:
         check_same(load_configuration(path).tables(), configuration)
-        write_text(path, configuration.text())
     return configuration
 
 
@@ -138,13 +143,14 @@ def _thresholds(evaluation: EvaluationSettings, before: Sequence[Trial]) -> tupl
 
 
 def device_class(configuration: Configuration) -> str:
-    """What scores are made on, as far as their bits depend on it."""
+    """What scores are made on, as far as their bits depend on it. Raises `UserError` for a GPU that is not there."""
     import torch
 
-    device = configuration.evaluation.device
-    if device != "cpu" and torch.cuda.is_available():
-        return f"cuda {torch.cuda.get_device_name()}"
-    return "cpu"
+    from autobertc.search.evaluation.candidate import device_of
+
+    if configuration.workers.kind == "ray" and not torch.cuda.is_available():
+        return "cpu"  # of this machine; the cluster's machines find out for themselves
+    return f"cuda {torch.cuda.get_device_name()}" if device_of(configuration.evaluation) == "cuda" else "cpu"
 
 
 def candidate_key(cache: KeyCache, genome: Genome) -> str:
@@ -167,12 +173,17 @@ class Search:
 
     def __call__(self) -> Trial | None:
         """The gate, the rounds, the last stage; returns the winner. Raises `UserError`."""
+        storage = self.driver.storage
+        if storage.attribute(stages.FINISHED) is not None:  # a larger budget, another last stage
+            storage.set_attribute(stages.FINISHED, None)
         self.driver.begin()
         self._gate()
-        self.say(f"the search ended: {self.driver.run()}")
+        reason = self.driver.run()
+        self.say(f"the search ended: {reason}")
         self._last_stage()
+        storage.set_attribute(stages.FINISHED, reason)
         self.driver.note_session()
-        return stages.winner(self.driver.storage)
+        return stages.winner(storage)
 
     def _gate(self) -> None:
         gate, driver = self.configuration.gate, self.driver
@@ -190,16 +201,16 @@ class Search:
             self.configuration.evaluation,
             self.configuration.study.seed,
             snapshot,
-            driver.watcher,
+            driver.tick,
         )
         if not known:
             self.say(verdict["statement"])
 
     def _gate_genomes(self, count: int) -> list[str]:
-        """Named architectures, which differ much, then random ones."""
+        """Named architectures of the space, which differ much, then random ones."""
         configuration = self.configuration
         space, sizes = configuration.space, configuration.model.sizes
-        found = [named(name, space.layers) for name in NAMES[:count]]
+        found = [genome for name in NAMES if not space.legal_genome(genome := named(name, space.layers))][:count]
         for index in range(count - len(found)):
             found.append(sample_genome(space, generator(configuration.study.seed, "gate", index)))
         return [genome.text(sizes, f"gate-{index}") for index, genome in enumerate(found)]
@@ -221,7 +232,7 @@ class Search:
             self.configuration.evaluation,
             self.configuration.study.seed,
             stage.steps or None,
-            driver.watcher,
+            driver.tick,
         )
         for each in found["standings"]:
             mean = "failed" if each["mean"] is None else f"{each['mean']:.4f}"
@@ -246,11 +257,13 @@ def search(
     storage = StudyStorage(*locate(run, configuration))
     workers = make_workers(worker_settings(configuration, evaluate))
     if storage.exists():
-        _check_study(storage, configuration)
+        _check_study(storage, configuration, plan)
+    storage.prepare(configuration.evaluation.objectives)
     with only_driver(storage) as lock:
         if not storage.exists():
-            storage.create(_meta(configuration), configuration.evaluation.objectives)
-        _check_study(storage, configuration)
+            storage.create(_meta(configuration, plan), configuration.evaluation.objectives)
+        _check_study(storage, configuration, plan)
+        write_text(run / CONFIGURATION, configuration.text())  # as it is gone on with
         workers.start()
         try:
             features = Features(configuration.space.layers, configuration.space.length[1])
@@ -284,22 +297,28 @@ def _weights(run: Path, configuration: Configuration) -> SupernetWeights:
     )
 
 
-def _meta(configuration: Configuration) -> dict[str, Any]:
+def _meta(configuration: Configuration, plan: Plan) -> dict[str, Any]:
     from autobertc import __version__
 
     return {
         "version": __version__,
         "configuration": configuration.tables(),
+        "anchor": plan.anchor,
         "threads": configuration.workers.threads,
         "device": device_class(configuration),
     }
 
 
-def _check_study(storage: StudyStorage, configuration: Configuration) -> None:
+def _check_study(storage: StudyStorage, configuration: Configuration, plan: Plan) -> None:
     """That the study in the storage is this configuration's. Raises `UserError`."""
     storage.check_format()
     meta = storage.meta
     check_same(meta["configuration"], configuration)
+    if meta.get("anchor", plan.anchor) != plan.anchor:
+        raise UserError(
+            f"{configuration.study.anchor}, the anchor that every score is relative to, is not what it was when the "
+            "study was begun: put it back, or begin another study"
+        )
     device = device_class(configuration)
     if meta["device"] != device:
         raise UserError(

@@ -101,7 +101,6 @@ class Driver:
                 number += 1
         finally:
             self.note_session()
-        self.storage.set_attribute("finished", reason)
         return reason
 
     def begin(self) -> None:
@@ -112,15 +111,20 @@ class Driver:
 
     def finished(self, number: int) -> str | None:
         """Why the search ends before this round, None where it goes on."""
-        if self.plan.size(number, self._count_before(number)) == 0:
+        if self._size(number) == 0:
             return f"the budget of {self.plan.trials:,} candidates is spent"
         if self.plan.seconds and self._before + now() - self._session_started >= self.plan.seconds:
             return f"the budget of {self.plan.seconds / 3600:g} hours is spent"
-        if self.plan.patience and number > self.plan.initial_rounds + self.plan.patience:
+        if self.plan.patience and number >= self.plan.initial_rounds + self.plan.patience:
             tops = {self._top(number - back) for back in range(self.plan.patience + 1)}
             if len(tops) == 1:
                 return f"the best {self.plan.parents} have not changed for {self.plan.patience} rounds"
         return None
+
+    def _size(self, number: int) -> int:
+        """How many candidates a round has: the plan's, and all that were proposed under a larger budget."""
+        begun = sum(trial.round == number for trial in self.storage.trials())
+        return max(begun, self.plan.size(number, self._count_before(number)))
 
     def _count_before(self, number: int) -> int:
         return sum(trial.round < number for trial in self.storage.trials())
@@ -154,6 +158,7 @@ class Driver:
             for each in self.storage.evaluations()
             if each.round == number and each.number != ANCHOR and (values := corrected(each.result, anchor))
         }
+        self.tick()
         self.storage.set_round(Round(number, len(trials), anchor, rescored, winners, digest, seconds))
         if self.weights is not None:
             self.weights.clean()
@@ -164,7 +169,7 @@ class Driver:
         """The round's trials, all of them written down."""
         before = self._count_before(number)
         known = {trial.number: trial for trial in self.storage.trials() if trial.round == number}
-        proposals = self.strategy.propose(self.storage.history(number), number, self.plan.size(number, before))
+        proposals = self.strategy.propose(self.storage.history(number), number, self._size(number))
         trials = [self._trial(before + slot, number, slot, proposal) for slot, proposal in enumerate(proposals)]
         for trial in trials:
             old = known.get(trial.number)
@@ -239,12 +244,16 @@ class Driver:
         self._stash += self.workers.wait(0.0 if self._stash else 1.0)
         answers = [answer for answer in self._stash if answer.key in wanted]
         self._stash = [answer for answer in self._stash if answer.key not in wanted]
+        self.tick()
+        return answers
+
+    def tick(self) -> None:
+        """To be called now and then. Raises `SecondDriver` where another driver has taken the study over."""
         self.watcher.tick()
         if time.monotonic() - self._noted > NOTED_EVERY:
             self.note_session()
         if self.lock is not None:
             self.lock.check()
-        return answers
 
     def _stop_in_trouble(self, answer: Answer) -> None:
         if answer.trouble:
@@ -320,10 +329,14 @@ class Driver:
                 self._stop_in_trouble(answer)
                 trial = self.storage.trial(waiting.pop(answer.key))
                 assert trial.result is not None
-                if answer.result.values != trial.result.values:
+                again = f"candidate {trial.number}, evaluated again for its weights,"
+                if answer.result.state != "complete":
+                    raise UserError(f"{again} failed: {answer.result.reason}. Resume to try once more")
+                # The score alone: a measured latency is never the same.
+                if answer.result.values[0] != trial.result.values[0]:
                     raise UserError(
-                        f"candidate {trial.number}, evaluated again for its weights, scored {answer.result.values} and "
-                        f"not {trial.result.values}: another device, another number of threads or another version"
+                        f"{again} scored {answer.result.values[0]} and not {trial.result.values[0]}: another device, "
+                        "another number of threads or another version"
                     )
 
     def _restore(self, number: int) -> None:
@@ -353,6 +366,6 @@ class Driver:
         """Keep how long this driver has been at work."""
         self._noted = time.monotonic()
         session = Session(
-            self._session_started, now(), self.workers.describe(), self.workers.settings.count, socket.gethostname()
+            self._session_started, now(), self.workers.describe(), self.workers.places, socket.gethostname()
         )
         self.storage.set_session(session)

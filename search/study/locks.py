@@ -41,7 +41,10 @@ class Lock:
 
 @contextmanager
 def only_driver(storage: StudyStorage) -> Iterator[Lock]:
-    """Be the study's driver inside the block. Raises `SecondDriver`."""
+    """Be the study's driver inside the block. A study that is kept on a server has to be prepared before.
+
+    Raises `SecondDriver`.
+    """
     if storage.url == ":memory:":
         yield Lock(threading.Event())
         return
@@ -64,7 +67,7 @@ def _file_lock(file: Path) -> Iterator[Lock]:
     """The operating system frees it when the process ends, however it does."""
     from filelock import FileLock, Timeout
 
-    place = file.with_name(f"{file.name}.lock")
+    place = file.with_name(f"{file.name}.driver.lock")  # Optuna's journal has a lock of its own at "FILE.lock"
     lock = FileLock(place)
     note = file.with_name(f"{file.name}.driver")
     try:

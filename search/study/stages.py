@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
 from statistics import median_low
 from typing import Any
 
@@ -12,37 +16,78 @@ from autobertc.search.evaluation.job import CandidateJob, CandidateResult
 from autobertc.search.evaluation.last_stage import Finalist, LastStage, final_jobs, judge_last_stage
 from autobertc.search.evaluation.settings import EvaluationSettings
 from autobertc.search.strategies.selection import best, current_values
-from autobertc.search.study.driver import Watcher
 from autobertc.search.study.records import Trial, plain, result_from
 from autobertc.search.study.storage import StudyStorage
 from autobertc.search.study.workers.base import Task, Workers
 
 GATE, FINAL = "gate", "last stage"
+FINISHED = "finished"
+"""Why the search ended, once it has, the last stage with it."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 def run_jobs(
-    storage: StudyStorage, workers: Workers, name: str, jobs: Sequence[CandidateJob], watcher: Watcher
+    storage: StudyStorage,
+    workers: Workers,
+    name: str,
+    jobs: Sequence[CandidateJob],
+    allowances: Sequence[float],
+    tick: Callable[[], None],
 ) -> list[CandidateResult]:
-    """Evaluate jobs, in their order; results are kept as they come, and those kept before are not made again.
+    """Evaluate jobs, in their order; results are kept as they come, and those kept before are not made again, unless
+    they are of other jobs or failed.
 
     Raises `UserError` where the machine is at fault.
     """
     kept = storage.attributes(f"{name}:")
-    results = {int(key): result_from(data) for key, data in kept.items() if key.isdecimal() and data}
+    keys = [job_key(job) for job in jobs]
+    results: dict[int, CandidateResult] = {}
+    for place, data in kept.items():
+        if place.isdecimal() and data:
+            index = int(place)
+            if index < len(jobs) and data.get("job") == keys[index] and data["state"] != "failed":
+                results[index] = result_from(data)
+            else:
+                storage.set_attribute(f"{name}:{place}", None)
     waiting = {f"{name}:{index}": index for index in range(len(jobs)) if index not in results}
     for key, index in waiting.items():
-        workers.submit(Task(key, jobs[index]))
+        workers.submit(Task(key, jobs[index], allowances[index]))
     while waiting:
         for answer in workers.wait(1.0):
             index = waiting.pop(answer.key)
             if answer.trouble:
                 raise UserError(f"the search stops: {answer.trouble}. Nothing is lost: make room, then resume")
-            data = {"started": answer.started, "finished": answer.finished, "worker": answer.worker}
+            data = {"started": answer.started, "finished": answer.finished, "worker": answer.worker, "job": keys[index]}
             storage.set_attribute(answer.key, {**plain(answer.result), **data})
             results[index] = answer.result
-        watcher.tick()
+        tick()
     return [results[index] for index in range(len(jobs))]
+
+
+def job_key(job: CandidateJob) -> str:
+    """A hash of all that a job's result depends on; wherever the run's folder is."""
+    told = {**asdict(job), "snapshot": job.snapshot and Path(job.snapshot).name, "output": None}
+    return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+def _kept(storage: StudyStorage, name: str, jobs: Sequence[CandidateJob]) -> dict[str, Any] | None:
+    """What came of a stage, if it was of these jobs and none failed."""
+    known = storage.attribute(name)
+    whole = known is not None and known.get("jobs") == [job_key(job) for job in jobs]
+    return dict(known) if whole else None
+
+
+def _keep(
+    storage: StudyStorage,
+    name: str,
+    jobs: Sequence[CandidateJob],
+    results: Sequence[CandidateResult],
+    came: dict[str, Any],
+) -> dict[str, Any]:
+    """Keep what came of a stage, and of which jobs: with a failed one it is not whole, a resume tries that again."""
+    whole = all(result.state != "failed" for result in results)
+    storage.set_attribute(name, {**_without_nan(came), "jobs": [job_key(job) for job in jobs] if whole else None})
+    return dict(storage.attribute(name))
 
 
 def run_gate(
@@ -53,16 +98,16 @@ def run_gate(
     settings: EvaluationSettings,
     seed: int,
     snapshot: str | None,
-    watcher: Watcher,
+    tick: Callable[[], None],
 ) -> dict[str, Any]:
     """The gate's verdict as JSON has it, kept as the study's attribute `gate`."""
-    known = storage.attribute(GATE)
-    if known is not None:
-        return dict(known)
     jobs = gate_jobs(genomes, seeds, settings, seed, snapshot)
-    verdict: GateVerdict = judge_gate(run_jobs(storage, workers, GATE, jobs, watcher), seeds)
-    storage.set_attribute(GATE, _without_nan(verdict.to_dict()))
-    return dict(storage.attribute(GATE))
+    known = _kept(storage, GATE, jobs)
+    if known is not None:
+        return known
+    results = run_jobs(storage, workers, GATE, jobs, [1.0] * len(jobs), tick)
+    verdict: GateVerdict = judge_gate(results, seeds)
+    return _keep(storage, GATE, jobs, results, verdict.to_dict())
 
 
 def finalists(storage: StudyStorage, top: int, random: bool, named: Sequence[tuple[str, str]]) -> list[Finalist]:
@@ -104,27 +149,23 @@ def run_last_stage(
     settings: EvaluationSettings,
     seed: int,
     steps: int | None,
-    watcher: Watcher,
+    tick: Callable[[], None],
 ) -> dict[str, Any]:
     """The last stage as JSON has it, kept as the study's attribute `last stage`; its winner first.
 
     The winner is the one of the search's best that does best from scratch.
     """
-    members = [[each.label, each.number, each.genome] for each in chosen]
-    if storage.attribute(f"{FINAL}:members") != members:
-        # Another search result, after a larger budget: other finalists, and another last stage.
-        for key in storage.attributes(f"{FINAL}:"):
-            storage.set_attribute(f"{FINAL}:{key}", None)
-        storage.set_attribute(FINAL, None)
-        storage.set_attribute(f"{FINAL}:members", members)
-    known = storage.attribute(FINAL)
-    if known is not None:
-        return dict(known)
     jobs = final_jobs(chosen, seeds, settings, seed, steps)
-    results = run_jobs(storage, workers, FINAL, jobs, watcher)
+    known = _kept(storage, FINAL, jobs)
+    if known is not None:
+        return known
+    if storage.attribute(FINAL) is not None:  # after a larger budget, or with other seeds: another last stage
+        storage.set_attribute(FINAL, None)
+    allowances = [max(1.0, job.settings["steps"] / settings.steps) for job in jobs]
+    results = run_jobs(storage, workers, FINAL, jobs, allowances, tick)
     stage = judge(chosen, seeds, jobs, results)
-    storage.set_attribute(FINAL, _without_nan(stage.to_dict()))
-    return dict(storage.attribute(FINAL))
+    members = [[each.label, each.number] for each in chosen]
+    return _keep(storage, FINAL, jobs, results, {**stage.to_dict(), "members": members})
 
 
 def judge(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from autobertc.search.genome import Genome
 from autobertc.search.strategies.base import History, Record
 from autobertc.search.study.database import StorageError, open_database, patiently
 from autobertc.search.study.features import Features
-from autobertc.search.study.records import Evaluation, Round, Session, Trial, plain, result_from, round_from
+from autobertc.search.study.records import ANCHOR, Evaluation, Round, Session, Trial, plain, result_from, round_from
 
 FORMAT = 1
 DEFAULT_NAME = "search"
@@ -57,16 +57,23 @@ class StudyStorage:
         self._find()
         return _META in self._attributes
 
+    def prepare(self, objectives: Sequence[str]) -> None:
+        """See that the storage has a study of the name, begun or not: a lease is kept with it."""
+        import optuna
+
+        self._find()
+        if self._id is None:
+            maximize = [optuna.study.StudyDirection.MAXIMIZE] * len(objectives)
+            # Another driver may make it at the same moment; which of the two goes on is the lock's affair.
+            with _quiet(optuna), suppress(optuna.exceptions.DuplicatedStudyError):
+                self._call("create_new_study", maximize, self.name)
+            self._find()
+
     def create(self, meta: dict[str, Any], objectives: Sequence[str]) -> None:
         """Begin the study. `meta` is what must be known to go on: space, configuration, device."""
         import optuna
 
-        with _quiet(optuna):
-            self._find()
-            if self._id is None:
-                maximize = [optuna.study.StudyDirection.MAXIMIZE] * len(objectives)
-                self._call("create_new_study", maximize, self.name)
-        self._find()
+        self.prepare(objectives)
         names = getattr(optuna.study.study, "_SYSTEM_ATTR_METRIC_NAMES", "study:metric_names")
         self._call("set_study_system_attr", self._id, names, list(objectives))
         self.set_attribute(_META, {"format": FORMAT, "objectives": list(objectives), **meta})
@@ -172,6 +179,14 @@ class StudyStorage:
     def genome(self, trial: Trial) -> Genome:
         """A trial's genome."""
         return _parsed(trial.genome)
+
+    def relative_scores(self, trial: Trial) -> dict[str, float]:
+        """A complete trial's score of each task, less the anchor's: raw ones drift from round to round as the first
+        objective does. As they are where there is no anchor."""
+        scored = {each.round: each.result.scores for each in self.evaluations() if each.number == ANCHOR}
+        anchor = scored.get(trial.round, scored.get(0, {}))  # without weight sharing it is scored once
+        scores = trial.result.scores if trial.result is not None else {}
+        return {task: score - anchor.get(task, 0.0) for task, score in scores.items()}
 
     # Writing
 

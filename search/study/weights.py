@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from autobertc.dsl.architecture import Sizes
+from autobertc.runtime.files import remove_partial
 
 if TYPE_CHECKING:
     from autobertc.search.biws.supernet import Sharing
@@ -44,7 +45,7 @@ class Weights(Protocol):
         ...
 
     def clean(self) -> None:
-        """Remove what candidates trained: it is in a snapshot."""
+        """Remove what candidates trained: it is in a snapshot; and what a killed driver was writing."""
         ...
 
 
@@ -98,6 +99,7 @@ class SupernetWeights:
     def clean(self) -> None:
         for path in self.output(0).parent.glob("*"):
             path.unlink(missing_ok=True)
+        remove_partial(self.folder)
 
 
 def _digest(path: Path) -> str | None:

@@ -115,6 +115,8 @@ def test_random_edits_always_give_a_legal_graph_that_reads_back():
         assert drawn.edit.apply(current).root is drawn.program.root
         back = drawn.edit.inverse(current)
         assert back.apply(drawn.program).root is current.root
+        if back.kind in ("replace", "rewire", "delete"):
+            assert positions(drawn.program)[back.position] in dict(back.changes)
         assert "\n" not in drawn.edit.describe() and len(drawn.edit.describe()) < 200
         kinds[drawn.edit.kind] += 1
         # From a new program now and then: edits alone stay long near the limit.

@@ -66,8 +66,8 @@ def keep_last_stage(storage: StudyStorage) -> None:
                 known = {"scores": {"recall": score / 2}, "timings": {"train": 30.0}}
                 result = CandidateResult(0, "complete", values=(score,), **known)
             storage.set_attribute(f"last stage:{2 * place + seed}", plain(result))
-    storage.set_attribute("last stage:members", [[label, number, ""] for label, number in members])
-    storage.set_attribute("last stage", {"standings": [standings[1], standings[0], *standings[2:]]})
+    ordered = [standings[1], standings[0], *standings[2:]]
+    storage.set_attribute("last stage", {"standings": ordered, "members": [list(each) for each in members]})
 
 
 def test_candidates_are_the_trials(search: Driver) -> None:

@@ -28,10 +28,20 @@ class WorkerSettings(WorkersSection):
 
 @dataclass(frozen=True)
 class Task:
-    """A job, and the name by which its answer comes back."""
+    """A job.
+
+    Attributes:
+        key: the name by which its answer comes back.
+        allowance: how many times the limit of a candidate it may take, being that much longer.
+    """
 
     key: str
     job: CandidateJob
+    allowance: float = 1.0
+
+    def limit(self, settings: WorkerSettings) -> float:
+        """Seconds that it may take; 0 is without end."""
+        return settings.limit * self.allowance
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,11 @@ class Workers(Protocol):
 
     def describe(self) -> str:
         """In a few words."""
+        ...
+
+    @property
+    def places(self) -> int:
+        """How many tasks they can be at."""
         ...
 
 

@@ -40,8 +40,9 @@ class RayTasks:
         self.settings = settings
         self._queue: deque[tuple[Task, int]] = deque()
         self._running: dict[Any, tuple[Task, int, float]] = {}
-        self._snapshot: tuple[str, Any] | None = None
+        self._snapshot: tuple[tuple[str, int, int], Any] | None = None
         self._ours = False
+        self.places = 1  # as the cluster was when it was last asked
 
     def start(self) -> None:
         """Connect, or start a cluster on this machine. Raises `UserError` where there is none at the address."""
@@ -68,7 +69,6 @@ class RayTasks:
             num_cpus=self.settings.threads, num_gpus=self.settings.gpus or None, max_retries=0, max_calls=0
         )(_run)
 
-    @property
     def _room(self) -> int:
         if self.settings.count:
             return self.settings.count
@@ -82,20 +82,27 @@ class RayTasks:
         self._queue.append((task, 0))
 
     def _dispatch(self) -> None:
-        room = self._room - len(self._running)
+        self.places = self._room()
+        room = self.places - len(self._running)
         while self._queue and room > 0:
             task, attempts = self._queue.popleft()
-            settings = (self.settings.evaluate, self.settings.threads, self.settings.limit)
+            settings = (self.settings.evaluate, self.settings.threads, task.limit(self.settings))
             reference = self._task.remote(task, self._put(task.job.snapshot), *settings)
             self._running[reference] = task, attempts, time.time()
             room -= 1
 
     def _put(self, snapshot: str | None) -> Any:
-        """The snapshot's bytes in the object store; only the last one is kept there."""
+        """The snapshot's bytes in the object store; only the last one is kept there. A file that was made again is
+        another; one that is missing is empty, which its candidate fails by and the driver sees to."""
         if snapshot is None:
             return None
-        if self._snapshot is None or self._snapshot[0] != snapshot:
-            self._snapshot = snapshot, self._ray.put(Path(snapshot).read_bytes())
+        try:
+            about = Path(snapshot).stat()
+            version = snapshot, about.st_mtime_ns, about.st_size
+            if self._snapshot is None or self._snapshot[0] != version:
+                self._snapshot = version, self._ray.put(Path(snapshot).read_bytes())
+        except FileNotFoundError:
+            return b""
         return self._snapshot[1]
 
     def wait(self, timeout: float | None = None) -> list[Answer]:

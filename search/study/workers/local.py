@@ -29,5 +29,9 @@ class InProcess:
     def close(self) -> None:
         self._queue.clear()
 
+    @property
+    def places(self) -> int:
+        return 1
+
     def describe(self) -> str:
         return "this process"

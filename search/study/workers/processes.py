@@ -45,7 +45,7 @@ class Processes:
 
     def start(self) -> None:
         """Raises `UserError` where the workers cannot import what they are to do."""
-        self._workers = [_Worker(self.settings, index, self._take_back) for index in range(max(1, self.settings.count))]
+        self._workers = [_Worker(self.settings, index, self._take_back) for index in range(self.places)]
         try:
             for worker in self._workers:
                 worker.await_ready()
@@ -54,6 +54,7 @@ class Processes:
             raise
 
     def submit(self, task: Task) -> None:
+        self._given_back.discard(task.key)
         self._queue.append(task)
         self._dispatch()
 
@@ -95,8 +96,12 @@ class Processes:
         self._workers = []
         self._queue.clear()
 
+    @property
+    def places(self) -> int:
+        return max(1, self.settings.count)
+
     def describe(self) -> str:
-        count = max(1, self.settings.count)
+        count = self.places
         plural = "" if self.settings.threads == 1 else "s"
         each = f"{self.settings.threads} thread{plural}"
         return f"1 process of {each}" if count == 1 else f"{count} processes of {each} each"
@@ -143,7 +148,7 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task, self._started, self._begun = task, time.time(), False
-        self.deadline = time.monotonic() + self.settings.limit if self.settings.limit else None
+        self.deadline = time.monotonic() + task.limit(self.settings) if self.settings.limit else None
         with suppress(OSError):  # it has just died: `collect` finds out
             self._pipe.send(task)
 
@@ -183,7 +188,8 @@ class _Worker:
                 return None
             return self._lost(_describe_end(self._process.exitcode))
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            return self._lost(f"passed its limit of {self.settings.limit:g} seconds")
+            assert self.task is not None
+            return self._lost(f"passed its limit of {self.task.limit(self.settings):g} seconds")
         return None
 
     def _lost(self, reason: str) -> Answer | None:

@@ -37,6 +37,7 @@ def test_thresholds_are_quantiles_of_those_that_reached_a_rung() -> None:
     assert (at_10, at_25) == (pytest.approx(0.3), pytest.approx(0.8))
     assert thresholds(finished, 3, stopped=0.0) == (0.0, 0.0)
     assert thresholds(finished[::-1], 3) == (at_10, at_25)
+    assert thresholds([*finished, (math.nan, math.nan)], 3) == (at_10, at_25)  # one would stop all that come after
 
 
 def test_no_hurdle_without_enough_scores() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,7 +137,7 @@ def test_killed_between_any_two_writes_it_ends_the_same(tmp_path: Path, monkeypa
     expected = outcome(whole.storage)
     writes = ("create_new_trial", "set_trial_user_attr", "set_trial_state_values", "set_study_user_attr")
     for after in (False, True):
-        folder = tmp_path / f"killed {after}"
+        folder, deaths = tmp_path / f"killed {after}", 0
         for step in range(2, 60, 4):
             search = driver(folder, plan(trials=12))
             left = [step]
@@ -148,8 +147,10 @@ def test_killed_between_any_two_writes_it_ends_the_same(tmp_path: Path, monkeypa
             try:
                 search.run()
             except Dies:
+                deaths += 1
                 continue
             break
+        assert deaths >= 5
         driver(folder, plan(trials=12)).run()
         assert outcome(StudyStorage.load(location(folder))) == expected
 
@@ -287,4 +288,63 @@ def test_scores_do_not_come_in_order(tmp_path: Path) -> None:
     search.workers.submit = queue.appendleft  # type: ignore[method-assign]
     search.run()
     assert outcome(search.storage) == outcome(whole.storage)
-    assert replace(search.plan) == whole.plan
+
+
+def test_a_begun_round_is_finished_under_any_budget(tmp_path: Path) -> None:
+    """Killed in a short last round, and gone on with under a larger budget, or a smaller one."""
+    whole = driver(tmp_path / "whole", plan(trials=40))
+    whole.run()
+    for budget, end in ((40, 40), (8, 22)):
+        folder = tmp_path / str(budget)
+        with pytest.raises(Dies):
+            driver(folder, plan(trials=22), watcher=DiesInRound(4)).run()
+        again = driver(folder, plan(trials=budget))
+        again.run()
+        assert len(again.storage.trials()) == end
+        assert not [trial for trial in again.storage.trials() if trial.state == "running"]
+
+
+class DiesInRound(KillsAt):
+    """Ends the driver when a round has been proposed."""
+
+    def round_begins(self, number: int, trials: int) -> None:
+        if number == self.left:
+            raise Dies
+
+    def _step(self) -> None: ...
+
+
+def test_patience_counts_rounds_without_a_change(tmp_path: Path) -> None:
+    """The best never change: it ends after so many rounds of children."""
+    for patience in (1, 3):
+        search = driver(tmp_path / str(patience), plan(trials=1000, patience=patience), sharing=False)
+        search._top = lambda before: frozenset({1})  # type: ignore[method-assign]
+        assert search.run() == f"the best 3 have not changed for {patience} rounds"
+        assert len(search.storage.rounds()) == 2 + patience
+
+
+def test_a_measured_latency_is_no_score(tmp_path: Path) -> None:
+    """What a candidate trained is made again though the other objectives, measured, come out otherwise."""
+    workers = WorkerSettings("in-process", evaluate="search_fakes:evaluate_with_latency")
+    search = driver(tmp_path, plan(trials=12), workers)
+    search.storage.set_attribute("autobertc", {"format": 1, "objectives": ["score", "latency"]})
+    search.watcher = Forgets(tmp_path)
+    search.run()
+    assert search.watcher.forgot and len(search.storage.rounds()) == 3
+
+
+class Forgets(KillsAt):
+    """Loses what a candidate trained before it is written back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.forgot = folder, False
+
+    def round_begins(self, number: int, trials: int) -> None: ...
+
+    def _step(self) -> None: ...
+
+    def trial_ends(self, trial: Trial) -> None:
+        path = NumberWeights(self.folder / "weights").output(trial.number)
+        if trial.number == 9 and path.exists():
+            path.unlink()
+            self.forgot = True

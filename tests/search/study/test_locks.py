@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autobertc.search import Study
 from autobertc.search.study import locks
 from autobertc.search.study.locks import SecondDriver, only_driver
 from autobertc.search.study.storage import StudyStorage
@@ -61,6 +62,35 @@ def test_a_lease(lease: str) -> None:
         lock.check()
     with only_driver(StudyStorage.load(lease)):
         pass
+
+
+def test_a_new_study_under_a_lease(lease: str) -> None:
+    """A server's storage where there is no study yet: two at once are told apart as well."""
+    new = {"name": "another", "storage": lease, "population": 4}
+    with Study({"layers": 2}, **new) as study:
+        study.tell(study.ask(), 1.0)
+        with pytest.raises(SecondDriver):
+            Study({"layers": 2}, **new)
+    with Study({"layers": 2}, **new) as study:
+        assert study.best.number == 0
+
+
+def test_a_lost_lease_stops_ask_and_tell(lease: str) -> None:
+    with Study({"layers": 2}, storage=lease, name="another") as study:
+        candidate = study.ask()
+        study._lock.lost.set()
+        with pytest.raises(SecondDriver, match="has taken this study over"):
+            study.tell(candidate, 1.0)
+
+
+def test_a_journal_has_a_lock_beside_optunas_own(tmp_path: Path) -> None:
+    url = f"journal:///{tmp_path / 'study.log'}"
+    storage = StudyStorage(url)
+    with only_driver(storage) as lock:
+        storage.create({}, ["score"])  # with Optuna's lock, which would be waited for half a minute and then broken
+        with pytest.raises(SecondDriver), only_driver(StudyStorage(url)):
+            pass
+        lock.check()
 
 
 def test_a_lease_is_renewed(lease: str) -> None:
