@@ -18,8 +18,8 @@ MAX_ATTEMPTS = 1000
 class Evolution(RandomSearch):
     """Random candidates until the population is full, then children of the top K, edits drawn uniformly.
 
-    A child: with probability one half (`both`: always; without an attention layer: always) an inter-layer edit, then
-    an intra-layer edit of one attention program.
+    A child: with probability one half (`both`: always) an inter-layer edit, then an intra-layer edit of one attention
+    program. Of a parent without an attention layer, an inter-layer edit alone.
     """
 
     def propose(self, history: History, round: int, count: int) -> list[Proposal]:
@@ -82,12 +82,13 @@ class Evolution(RandomSearch):
             return None if child is None else (child, (parent.number, mate.number), (str(mixed),), "crossover")
         genome = parent.genome
         edits = []
-        if self.settings.both or draws.rng.random() < 0.5 or not any(True for _ in genome.programs()):
+        attention = any(True for _ in genome.programs())
+        if self.settings.both or draws.rng.random() < 0.5 or not attention:
             edited = self.domain.edit_layer(genome, draws)
             if edited:
                 genome = edited.genome
                 edits.append(edited.edit)
-        edited = self.domain.edit_program(genome, draws)
+        edited = self.domain.edit_program(genome, draws) if attention else None
         if edited:
             genome = edited.genome
             edits.append(edited.edit)

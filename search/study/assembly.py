@@ -64,9 +64,13 @@ def begin_run(run: Path, configuration: Configuration) -> None:
         raise UserError(f"cannot search in {run}: it is there already, and not empty")
     # What cannot be searched leaves no folder behind.
     make_strategy(configuration, GenomeSpace(configuration.space, KeyCache()))
-    make_plan(configuration)
+    plan = make_plan(configuration)
     make_workers(worker_settings(configuration))
     device_class(configuration)
+    if configuration.study.storage:
+        storage = StudyStorage(*locate(run, configuration))
+        if storage.exists():
+            _check_study(storage, configuration, plan)
     run.mkdir(parents=True, exist_ok=True)
     write_text(run / CONFIGURATION, configuration.text())
 

@@ -11,7 +11,7 @@ from autobertc.search.evaluation.job import CandidateJob
 from autobertc.search.evaluation.settings import EvaluationSettings
 from autobertc.search.randomness import generator, seed_of
 from autobertc.search.study.workers import WorkerSettings
-from autobertc.search.tabular.making import load, make_header
+from autobertc.search.tabular.making import load, make_header, one_thread
 from autobertc.search.tabular.recipe import Recipe, TableError
 from autobertc.search.tabular.table import genomes
 
@@ -51,7 +51,8 @@ def train_supernet(
             seed = seed_of(recipe.seed, round, slot, "supernet") % 2**31
             number = round * children + slot
             job = CandidateJob(number, round, slot, text, seed, "candidate", str(snapshot), str(output), (), values)
-            result = function(job)
+            with one_thread():
+                result = function(job)
             if result.state == "complete" and result.tensors:
                 trained.append(Trained(number, result.values[0], Path(result.tensors)))
         snapshot, _ = finish_round(folder, snapshot, trained)

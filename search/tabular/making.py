@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from autobertc.dsl.errors import UserError
 from autobertc.dsl.graph import Program, print_program
+from autobertc.runtime.files import write_text
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult
 from autobertc.search.randomness import seed_of
 from autobertc.search.study.workers import WorkerSettings
@@ -112,7 +114,7 @@ def _begun(partial: Path, recipe: Recipe) -> tuple[Header, dict[Choices, Row]]:
     if not whole:
         return _begin(partial, recipe)
     if whole != text:
-        partial.write_text(whole, encoding="utf-8")
+        write_text(partial, whole)
     first, *lines = whole.splitlines()
     header = Header.read(first)
     if not header.recipe.same_as(recipe):
@@ -149,7 +151,8 @@ def _task(header: Header, number: int, layers: Choices, snapshot: Path | None) -
 def _rows(tasks: list[Task], evaluate: str, workers: int) -> Iterator[Row]:
     """The rows as they come."""
     if workers == 1:
-        yield from (run_task(task, evaluate) for task in tasks)
+        with one_thread():
+            yield from (run_task(task, evaluate) for task in tasks)
         return
     waiting = iter(tasks)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
@@ -160,6 +163,19 @@ def _rows(tasks: list[Task], evaluate: str, workers: int) -> Iterator[Row]:
             for future in finished:
                 yield future.result()
             running |= {pool.submit(run_task, task, evaluate) for task in islice(waiting, len(finished))}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Computation in one thread inside the block: a score's bits depend on how many there are."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _one_thread() -> None:

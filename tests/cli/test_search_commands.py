@@ -88,6 +88,9 @@ def test_mistakes_before_anything_is_trained(searched: Path, tmp_path: Path) -> 
         (["--set", "space.ops=['add']"], "space.ops: no program that mixes tokens"),
         (["--workers", "many"], "--workers takes a number, ray, ray://HOST:PORT or in-process"),
         (["--set", "strategy.name=opnas"], "did you mean 'op-nas'"),
+        (["--set", "study.anchor=brt"], "'brt' is no architecture's name"),
+        (["--set", "strategy.named=['brt']"], "'brt' is no architecture's name"),
+        (["--set", "study.storage=nowhere"], "is no storage's URL"),
     ):
         assert message in autobertc("search", "run", "--preset", "tiny", "-o", run, *options, expect=1).stderr
         assert not run.exists()
@@ -108,6 +111,7 @@ def test_a_storage_of_a_newer_version(searched: Path, tmp_path: Path) -> None:
     storage.set_attribute("autobertc", {**storage.meta, "format": 99})
     options = ["--preset", "tiny", "-o", tmp_path / "run", "--set", f"study.storage={url}"]
     assert "written by a newer autobertc" in autobertc("search", "run", *options, expect=1).stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_study_of_another_space(tmp_path: Path) -> None:
@@ -119,6 +123,21 @@ def test_a_study_of_another_space(tmp_path: Path) -> None:
     options = ["--preset", "tiny", "-o", tmp_path / "run", "--set", f"study.storage={url}"]
     found = autobertc("search", "run", *options, expect=1)
     assert "this study searches another space: space.layers is 7 there and 4 here" in found.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_an_anchor_that_is_another_now(tmp_path: Path) -> None:
+    """Scores of later rounds would be relative to something else."""
+    (tmp_path / "search.toml").write_text(CONFIGURATION)
+    (tmp_path / "anchor.abz").write_text("conv: 3\nconv: 5\n")
+    options = ["--set", f"study.anchor={tmp_path / 'anchor.abz'}", "--set", "last_stage.top=0"]
+    options += ["--set", "gate.enabled=false", "--set", "study.trials=4", "--workers", "in-process"]
+    autobertc("search", "run", "-c", tmp_path / "search.toml", "-o", tmp_path / "run", *options)
+    (tmp_path / "anchor.abz").write_text("conv: 3\nconv: 7\n")
+    found = autobertc("search", "resume", tmp_path / "run", "--set", "study.trials=8", expect=1)
+    assert "the anchor that every score is relative to, is not what it was" in found.stderr
+    assert "trials = 4" in (tmp_path / "run/search.toml").read_text()  # what is refused changes nothing
 
 
 def test_workers() -> None:

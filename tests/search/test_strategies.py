@@ -7,15 +7,19 @@ from collections import Counter
 import pytest
 
 from autobertc.dsl.errors import UserError
+from autobertc.search.genome import Genome
 from autobertc.search.planted import Planted
 from autobertc.search.randomness import generator
+from autobertc.search.space import Space
 from autobertc.search.strategies.base import History, Proposal, Record
+from autobertc.search.strategies.genome_space import GenomeSpace
 from autobertc.search.strategies.op_nas import OpNas
 from autobertc.search.strategies.priorities import CALIBRATED
 from autobertc.search.strategies.random_search import Settings
 from autobertc.search.strategies.registry import COMBINATIONS, combination, strategy
 from autobertc.search.strategies.selection import best, crowding, pareto_ranks, tournament
 
+CONVOLUTIONS = ((3, 3), (5, 5), (7, 9), (65, 3))
 SMALL = Settings(population=20, parents=4, alive=20, tournament=5)
 
 
@@ -65,6 +69,33 @@ def test_children_are_one_edit_from_the_best() -> None:
                 sum(a != b for one, two in zip(before, after, strict=True) for a, b in zip(one, two, strict=True)) == 1
             )
             assert len(child.edits) == 1 and child.probabilities == ()
+
+
+def test_without_attention_a_child_has_one_edit() -> None:
+    """Between layers; the program that a new attention layer takes is left as it was drawn."""
+    searching = strategy("evolution", GenomeSpace(Space(layers=2)), Settings(population=4, parents=2), 0)
+    genomes = [Genome.read("\n".join(f"conv: {size}" for size in sizes)) for sizes in CONVOLUTIONS]
+    history = History([Record(n, 0, n, genome, (float(n),)) for n, genome in enumerate(genomes)])
+    proposals = searching.propose(history, 4, 40)
+    assert len(proposals) == 40 and all(len(each.edits) == 1 for each in proposals if each.origin == "child")
+    assert any(True for each in proposals for _ in each.genome.programs())
+
+
+def test_layers_that_the_space_settles_need_not_be_of_its_operations() -> None:
+    space = Space.from_table(
+        {"layers": 3, "kernels": [3, 5], "ops": ["matmul", "transpose", "softmax"],
+         "fixed": {"1": "conv: 65", "2": "att: softmax(scale(Q @ K.T)) @ V"}}
+    )  # fmt: skip
+    searching = strategy("op-nas", GenomeSpace(space), Settings(population=6, parents=2), 0)
+    history = History()
+    for round in range(4):
+        first = len(history.records)
+        proposals = searching.propose(history, round, 6)
+        new = [
+            Record(first + n, round, n, each.genome, (float(n % 5),), each.parents) for n, each in enumerate(proposals)
+        ]
+        history = History([*history.records, *new])
+    assert any(record.parents for record in history.records)
 
 
 def test_priorities_log_their_probabilities() -> None:
@@ -128,8 +159,12 @@ def test_one_at_a_time_takes_turns() -> None:
     problem = Planted(2)
     records, _ = search("evolution", problem, 2)
     running = strategy("evolution", problem, SMALL, seed=5)
-    parents = [running.propose(History(records), round, 1)[0].parents[0] for round in range(20, 28)]
-    assert Counter(parents) == dict.fromkeys(parents, 2)
+    parents = []
+    for round in range(20, 28):
+        (found,) = running.propose(History(records), round, 1)
+        records.append(Record(len(records), round, 0, found.genome))  # which failed: the best are as they were
+        parents += found.parents
+    assert len(set(parents)) == 4 and Counter(parents) == dict.fromkeys(parents, 2)
 
 
 class Crowded(Planted):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from autobertc.dsl.errors import UserError
+from autobertc.search.biws.snapshots import read_tensors
 from autobertc.search.positions import positions
 from autobertc.search.randomness import generator
 from autobertc.search.strategies.domain import Draws
@@ -276,6 +277,11 @@ def test_real_evaluation_from_a_trained_supernet(tmp_path: Path) -> None:
         shared={"steps": 1},
     )
     snapshot = train_supernet(recipe, tmp_path / "weights", rounds=1, children=2)
+    trained = read_tensors(snapshot)[1]
+    longer = train_supernet(recipe, tmp_path / "weights", rounds=3, children=2)  # over what is there
+    assert not snapshot.exists() and longer.exists()
+    assert train_supernet(recipe, tmp_path / "weights", rounds=1, children=2) == snapshot
+    assert read_tensors(snapshot)[1] == trained
     made = make_table(recipe, tmp_path / "t.jsonl", snapshot=snapshot)
     assert [row.reason for row in made.rows] == ["", "", ""]
     assert all(len(row.scores) == len(row.shared) == 2 and row.flops > 0 for row in made.rows)

@@ -20,6 +20,7 @@ from autobertc.dsl.errors import UserError
 from autobertc.search.evaluation.job import CandidateJob
 from autobertc.search.study.workers import Answer, Task, Workers, WorkerSettings, make_workers
 from autobertc.search.study.workers.base import machine_trouble
+from autobertc.search.study.workers.cluster import RayTasks
 
 EVALUATE = "search_fakes:evaluate"
 TEXT = "model m { hidden: 32 heads: 2 vocab: 50 max_length: 8 }\n" + "conv: 3\n" * 3
@@ -86,6 +87,11 @@ def test_a_full_disk_is_the_machines_fault(two: Workers) -> None:
 
 def test_two_at_a_time(two: Workers) -> None:
     """Both are used, and an idle one that dies is replaced."""
+    while not all(worker.free for worker in two._workers):  # type: ignore[attr-defined]
+        two.wait(1.0)  # one that failed before is still being replaced
+        for worker in two._workers:  # type: ignore[attr-defined]
+            worker.collect()
+        time.sleep(0.05)
     found = answers(two, [job(number, seconds=0.3) for number in range(4)])
     assert {answer.worker for answer in found.values()} == {"process 1", "process 2"}
     os.kill(two._workers[0]._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
@@ -206,6 +212,23 @@ def test_ray(tmp_path: Path) -> None:
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def test_a_snapshot_that_was_made_again_goes_out_again(tmp_path: Path) -> None:
+    class Store:
+        def put(self, data: bytes) -> list[bytes]:
+            return [data]
+
+    workers = RayTasks(WorkerSettings("ray"))
+    workers._ray = Store()
+    path = tmp_path / "round-000001.safetensors"
+    path.write_bytes(b"damaged")
+    first = workers._put(str(path))
+    assert first == [b"damaged"] and workers._put(str(path)) is first
+    path.write_bytes(b"whole again")
+    assert workers._put(str(path)) == [b"whole again"]
+    path.unlink()
+    assert workers._put(str(path)) == b""
 
 
 def test_no_cluster_at_an_address() -> None:
