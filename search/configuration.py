@@ -62,6 +62,13 @@ class Configuration:
         tables = {each.name: section_table(getattr(self, each.name)) for each in fields(self) if each.name != "space"}
         return {"space": self.space.to_table(), **{name: table for name, table in tables.items() if table}}
 
+    def everything(self) -> dict[str, dict[str, Any]]:
+        """The same with all that has its default, and None for what is not set: a study keeps it, as defaults may be
+        others in another version."""
+        sections = {each.name: vars(getattr(self, each.name)) for each in fields(self) if each.name != "space"}
+        found: dict[str, dict[str, Any]] = _jsonable({"space": self.space.to_table(), **sections})
+        return found
+
     def text(self) -> str:
         """The configuration as TOML."""
         return write_toml(self.tables())
@@ -140,10 +147,13 @@ _FREE = re.compile(r"study\.(trials|hours|patience|storage)|workers\.(?!threads$
 
 
 def check_same(stored: Mapping[str, Any], now: Configuration) -> None:
-    """That a study can go on under a configuration. Raises `UserError`, with the first thing that is another."""
-    before, after = _flat(stored), _flat(_jsonable(now.tables()))
-    for key in sorted({*before, *after}, key=lambda key: (not key.startswith("space"), key)):
-        if before.get(key) != after.get(key) and not _FREE.fullmatch(key):
+    """That a study can go on under a configuration; `stored` is `everything` of the one it was begun with.
+
+    Raises `UserError`, with the first thing that is another.
+    """
+    before, after = _flat(stored), _flat(now.everything())
+    for key in sorted(before, key=lambda key: (not key.startswith("space"), key)):
+        if before[key] != after.get(key) and not _FREE.fullmatch(key):
             what = "searches another space" if key.startswith("space.") else "was begun otherwise"
             raise UserError(
                 f"this study {what}: {key} is {_shown(before.get(key))} there and {_shown(after.get(key))} here. "
@@ -162,4 +172,4 @@ def _jsonable(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return "the default" if value is None else repr(value)
+    return "not set" if value is None else repr(value)

@@ -6,7 +6,7 @@ import re
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -194,8 +194,3 @@ def _written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_written(each) for each in value)}]"
     return repr(value)
-
-
-def changed(section: Section, **values: Any) -> Section:
-    """A section with some values replaced."""
-    return replace(section, **values)  # type: ignore[type-var]

@@ -82,7 +82,7 @@ def continue_run(run: Path, settings: Sequence[str]) -> Configuration:
         raise UserError(f"{run} is no run of a search: it has no {CONFIGURATION}")
     configuration = load_configuration(path, settings=settings)
     if settings:
-        check_same(load_configuration(path).tables(), configuration)
+        check_same(load_configuration(path).everything(), configuration)
     return configuration
 
 
@@ -306,7 +306,7 @@ def _meta(configuration: Configuration, plan: Plan) -> dict[str, Any]:
 
     return {
         "version": __version__,
-        "configuration": configuration.tables(),
+        "configuration": configuration.everything(),
         "anchor": plan.anchor,
         "threads": configuration.workers.threads,
         "device": device_class(configuration),

@@ -17,7 +17,7 @@ def test_presets_read_back(preset: str, tmp_path: Path) -> None:
     path = tmp_path / "search.toml"
     path.write_text(configuration.text())
     assert load_configuration(path) == configuration
-    check_same(configuration.tables(), load_configuration(path))
+    check_same(configuration.everything(), load_configuration(path))
     assert make_plan(configuration).anchor.count("att") == 1
 
 
@@ -106,9 +106,18 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_what_a_study_keeps() -> None:
     """The budget and the workers may change; the space, the sizes, the seed and the threads may not."""
     begun = load_configuration(preset="tiny")
-    check_same(begun.tables(), load_configuration(preset="tiny", settings=["study.trials=9", "workers.count=8"]))
+    stored = begun.everything()
+    check_same(stored, load_configuration(preset="tiny", settings=["study.trials=9", "workers.count=8"]))
     with pytest.raises(UserError, match=r"this study searches another space: space.layers is 4 there and 5 here"):
-        check_same(begun.tables(), load_configuration(preset="tiny", settings=["space.layers=5", "model.hidden=32"]))
+        check_same(
+            begun.everything(), load_configuration(preset="tiny", settings=["space.layers=5", "model.hidden=32"])
+        )
+    stored = begun.everything()
+    stored["evaluation"]["warmup"] = 0.2  # as another version's default was
+    with pytest.raises(UserError, match=r"was begun otherwise: evaluation.warmup is 0.2 there and 0.1 here"):
+        check_same(stored, begun)
+    with pytest.raises(UserError, match=r"strategy.tau is not set there and 2.0 here"):
+        check_same(begun.everything(), load_configuration(preset="tiny", settings=["strategy.tau=2.0"]))
     for setting in ("workers.threads=2", "study.seed=1", "evaluation.steps=7", "model.hidden=32"):
         with pytest.raises(UserError, match=f"was begun otherwise: {setting.partition('=')[0]} is"):
-            check_same(begun.tables(), load_configuration(preset="tiny", settings=[setting]))
+            check_same(begun.everything(), load_configuration(preset="tiny", settings=[setting]))
