@@ -22,7 +22,7 @@ from autobertc.search.study.features import Features
 from autobertc.search.study.locks import Lock
 from autobertc.search.study.plan import Plan
 from autobertc.search.study.records import ANCHOR, Evaluation, Round, Session, Trial
-from autobertc.search.study.storage import StudyStorage, corrected, now
+from autobertc.search.study.storage import StudyStorage, now, over_anchor
 from autobertc.search.study.weights import Weights
 from autobertc.search.study.workers.base import Answer, Task, Workers
 
@@ -156,7 +156,7 @@ class Driver:
         rescored = {
             each.number: values
             for each in self.storage.evaluations()
-            if each.round == number and each.number != ANCHOR and (values := corrected(each.result, anchor))
+            if each.round == number and each.number != ANCHOR and (values := over_anchor(each.result, anchor))
         }
         self.tick()
         self.storage.set_round(Round(number, len(trials), anchor, rescored, winners, digest, seconds))
