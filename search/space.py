@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 from autobertc.compiler.fusion.growth import Growth, growth_of, is_cubic
@@ -78,10 +77,6 @@ class Space:
     def to_table(self) -> dict[str, Any]:
         """The table that reads back to this space, ready for JSON or TOML."""
         return written(self)
-
-    def digest(self) -> str:
-        """A hash of the space, the same in every process."""
-        return blake2b(repr(sorted(self.to_table().items())).encode(), digest_size=16).hexdigest()
 
     # ------------------------------------------------------------ what it holds
 

@@ -183,7 +183,6 @@ def full(count: int = 120, layers: int = 6, objectives: int = 2, seed: int = 0) 
         objectives=(Objective("accuracy"), Objective("latency", -1, "ms"))[:objectives],
         candidates=found,
         strategy="OP-NAS",
-        preset="tiny",
         proxy="mechanistic tasks",
         started="2026-03-01 10:12",
         seconds=found[-1].finished,

@@ -196,7 +196,7 @@ class ReportData:
     Attributes:
         name: of the study.
         state: "finished", or what else it is: "running", "interrupted".
-        strategy, preset, proxy: in words.
+        strategy, proxy: in words.
         started: a date for people, as ISO text.
         seconds: wall-clock time of the search.
         workers: how many there were.
@@ -214,7 +214,6 @@ class ReportData:
     candidates: tuple[Candidate, ...] = ()
     state: str = "finished"
     strategy: str = ""
-    preset: str = ""
     proxy: str = ""
     started: str = ""
     seconds: float = 0.0

@@ -45,7 +45,7 @@ class Setting:
     """What a report says of a run and its study does not hold.
 
     Attributes:
-        strategy, preset, proxy: in words.
+        strategy, proxy: in words.
         score: what the first objective is called.
         sharing: whether candidates started from shared weights.
         device: "CPU", or the name of a GPU with "GPU" behind it.
@@ -57,7 +57,6 @@ class Setting:
     """
 
     strategy: str = ""
-    preset: str = ""
     proxy: str = ""
     score: str = "score"
     sharing: bool = False
@@ -93,7 +92,6 @@ def report_data(storage: StudyStorage, setting: Setting, strategy: Strategy | No
         candidates=tuple(_candidate(storage, trial, clock, setting) for trial in trials),
         state="finished" if storage.attribute(stages.FINISHED) else "not finished",
         strategy=setting.strategy,
-        preset=setting.preset,
         proxy=setting.proxy,
         started=time.strftime("%Y-%m-%d %H:%M", time.localtime(sessions[0].started)) if sessions else "",
         seconds=clock.total,

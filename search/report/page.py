@@ -59,7 +59,7 @@ class Page:
     def _head(self) -> dict[str, Any]:
         data = self.data
         headline, basis = sentences.verdict(data)
-        facts = [data.strategy, data.preset and f"preset {data.preset}", data.proxy and f"scored by {data.proxy}"]
+        facts = [data.strategy, data.proxy and f"scored by {data.proxy}"]
         facts += [plural(data.workers, "worker"), data.started]
         return {
             "light": LIGHT,

@@ -43,16 +43,15 @@ def setting_of(storage: StudyStorage, configuration: Configuration, command: str
     device, threads = str(meta.get("device", "cpu")), int(meta.get("threads", 1))
     graphics = device.startswith("cuda")
     setting = Setting(
-        words,
-        "",
-        _PROXIES.get(evaluation.proxy) or ", ".join(evaluation.task_names),
-        _SCORES.get(evaluation.proxy, "score"),
-        configuration.sharing,
-        f"{device.removeprefix('cuda ')} GPU" if graphics else "CPU",
-        1 if graphics else threads,
-        evaluation.steps,
-        configuration.text(),
-        _facts(meta, configuration, threads),
+        strategy=words,
+        proxy=_PROXIES.get(evaluation.proxy) or ", ".join(evaluation.task_names),
+        score=_SCORES.get(evaluation.proxy, "score"),
+        sharing=configuration.sharing,
+        device=f"{device.removeprefix('cuda ')} GPU" if graphics else "CPU",
+        threads=1 if graphics else threads,
+        steps=evaluation.steps,
+        configuration=configuration.text(),
+        facts=_facts(meta, configuration, threads),
     )
     return setting if command is None else replace(setting, command=command)
 

@@ -45,7 +45,6 @@ class Preset:
 
 PAPER = Preset("paper", alpha=0.01, tau=1.0, standardise=False)
 CALIBRATED = Preset("calibrated", alpha=0.5, tau=None)
-PRESETS = {preset.name: preset for preset in (PAPER, CALIBRATED)}
 
 
 class Counts:

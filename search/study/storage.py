@@ -32,9 +32,9 @@ class StudyStorage:
     To read: `trials`, `rounds`, `evaluations`, `history`, `meta`, `attribute`. Each call of `refresh` looks again.
     """
 
-    def __init__(self, url: str, name: str = DEFAULT_NAME, database: Any = None) -> None:
+    def __init__(self, url: str, name: str = DEFAULT_NAME) -> None:
         self.url, self.name = url, name
-        self.database = open_database(url) if database is None else database
+        self.database = open_database(url)
         self._id: int | None = None
         self._trials: dict[int, Trial] = {}
         self._ids: dict[int, int] = {}
@@ -44,9 +44,9 @@ class StudyStorage:
     # Opening
 
     @staticmethod
-    def load(url: str, name: str = DEFAULT_NAME, database: Any = None) -> StudyStorage:
+    def load(url: str, name: str = DEFAULT_NAME) -> StudyStorage:
         """A study that is there. Raises `StorageError` where there is none, or it is of a newer version."""
-        storage = StudyStorage(url, name, database)
+        storage = StudyStorage(url, name)
         storage._find()
         if storage._id is None or _META not in storage._attributes:
             raise StorageError(f"there is no study {name!r} in {url}")

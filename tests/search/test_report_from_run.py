@@ -31,7 +31,7 @@ from autobertc.search.study.records import Session, plain
 from autobertc.search.study.storage import StudyStorage
 from autobertc.search.study.workers.base import WorkerSettings
 
-SETTING = Setting("OP-NAS", "tiny", "a sum", "accuracy", True, "CPU", 2, 50, "[study]\n", {"seed": "3"})
+SETTING = Setting("OP-NAS", "a sum", "accuracy", True, "CPU", 2, 50, "[study]\n", {"seed": "3"})
 
 
 @pytest.fixture(scope="module")

@@ -90,8 +90,7 @@ def test_tables_read_and_read_back():
     assert space.kinds(3) == ("attention",) and not space.is_settled(3)
     assert space.kinds(1) == ("attention", "convolution")
     again = Space.from_table(space.to_table())
-    assert again == space and again.digest() == space.digest() and hash(again) == hash(space)
-    assert Space().digest() != space.digest()
+    assert again == space and hash(again) == hash(space) and Space() != space
     assert Space.from_table({}) == Space()
     assert Space.from_table({"ops": "all"}).ops == tuple(op.name for op in primitives())
     assert Space.from_table({"ops": "paper", "length": 5}).length == (5, 5)
