@@ -26,6 +26,7 @@ class SearchProgress:
         self.done = self.fresh = 0
         self.best: float | None = None
         self.failed = 0
+        self.interrupted = False
         self._began: float | None = None
 
     def __enter__(self) -> SearchProgress:
@@ -52,7 +53,10 @@ class SearchProgress:
         if trial.values and (self.best is None or trial.values[0] > self.best):
             self.best = trial.values[0]
 
-    def tick(self) -> None: ...
+    def tick(self) -> None:
+        """Raises `KeyboardInterrupt` where there was one that did not arrive."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def describe(self) -> str:
         """Done, best, rate, time left."""
@@ -112,6 +116,7 @@ class Bar(SearchProgress):
         self.tick()
 
     def tick(self) -> None:
+        super().tick()
         what = self.describe().partition(", ")[2]
         self._bar.update(self._task, completed=self.done, what=what)
 

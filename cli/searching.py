@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import typer
 
 from autobertc.cli.messages import fail
-from autobertc.cli.search_progress import make_progress
+from autobertc.cli.search_progress import SearchProgress, make_progress
 from autobertc.dsl import parse
 from autobertc.dsl.errors import UserError
 from autobertc.runtime.drawing import draw
@@ -28,6 +31,9 @@ def run_search(
     """Begin a search and see it through. Raises `UserError`."""
     configuration = load_configuration(config, preset, [*settings, *worker_settings(workers)])
     begin_run(run, configuration)
+    study, evaluation = configuration.study, configuration.evaluation
+    sizes = f"{configuration.space.layers} layers, {configuration.model.hidden} wide"
+    typer.echo(f"{study.trials:,} candidates of {sizes}, {evaluation.steps:,} steps each, scored by {evaluation.proxy}")
     typer.echo(f"{configuration.space.size()}")
     _see_through(run, configuration)
 
@@ -53,16 +59,32 @@ def worker_settings(text: str | None) -> list[str]:
 
 def _see_through(run: Path, configuration: Configuration) -> None:
     progress = make_progress(configuration.study.trials)
+    name = shlex.quote(str(run))
     try:
-        with progress, search(run, configuration, progress, progress.say) as going:
+        with _interrupting(progress), progress, search(run, configuration, progress, progress.say) as going:
             best = going()
-    except KeyboardInterrupt:
-        fail(f"stopped; candidates that were under way are evaluated again. Go on with: autobertc search resume {run}")
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        fail(f"stopped; candidates that were under way are evaluated again. Go on with: autobertc search resume {name}")
+        raise typer.Exit(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130) from None
     if best is None:
         raise UserError("no candidate was evaluated to the end: `autobertc search trials --limit 0` tells why")
-    typer.echo(f"the winner is candidate {best.number}: autobertc search best {run}")
-    typer.echo(f"for more: autobertc search report {run}; autobertc search export {run} -o FOLDER")
+    typer.echo(f"the winner is candidate {best.number}: autobertc search best {name}")
+    typer.echo(f"for more: autobertc search report {name}; autobertc search export {name} -o FOLDER")
+
+
+@contextmanager
+def _interrupting(progress: SearchProgress) -> Iterator[None]:
+    """Ctrl-C inside the block is not lost where Python swallows an exception, as in a finaliser: the next tick ends."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        progress.interrupted = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def write_search_report(run: Path, output: Path | None) -> None:

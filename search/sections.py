@@ -25,6 +25,8 @@ class Model:
         for name in ("hidden", "heads", "intermediate", "vocab", "max_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.embedding is not None and self.embedding < 1:
+            raise ValueError(f"embedding is at least 1, not {self.embedding}")
         if self.hidden % self.heads:
             raise ValueError(f"hidden is a multiple of heads: {self.hidden} is none of {self.heads}")
         if not 0 <= self.dropout < 1:
@@ -182,8 +184,9 @@ class LastStageSection:
     named: tuple[str, ...] = ("bert",)
 
     def __post_init__(self) -> None:
-        if min(self.top, self.steps) < 0:
-            raise ValueError("top and steps are at least 0")
+        for name in ("top", "steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
         if self.seeds < 1:
             raise ValueError(f"seeds is at least 1, not {self.seeds}")
 

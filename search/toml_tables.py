@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 import types
@@ -77,7 +78,7 @@ def unknown(key: str, known: Iterable[str], origin: Origin) -> UserError:
 def read_section(kind: type[Section], table: Any, name: str, origin: Origin) -> Section:
     """A section as its dataclass. Raises `UserError` for an unknown key or a value of another type.
 
-    A `ValueError` of the dataclass, its message beginning with a key, is told the same way.
+    A `ValueError` or `UserError` of the dataclass is told the same way, with the first key that its message has.
     """
     if not isinstance(table, Mapping):
         raise UserError(f"{origin.at(name)}: give a section, [{name}], found {table!r}")
@@ -88,9 +89,9 @@ def read_section(kind: type[Section], table: Any, name: str, origin: Origin) -> 
     values = {key: _converted(value, hints[key], f"{name}.{key}", origin) for key, value in table.items()}
     try:
         return kind(**values)
-    except ValueError as error:
-        key = str(error).partition(" ")[0].rstrip(":")
-        raise UserError(f"{origin.at(f'{name}.{key}' if key in hints else name)}: {error}") from error
+    except (ValueError, UserError) as error:
+        key = next((word for word in re.findall(r"\w+", str(error)) if word in values), None)
+        raise UserError(f"{origin.at(f'{name}.{key}' if key else name)}: {error}") from error
 
 
 def _converted(value: Any, kind: Any, key: str, origin: Origin) -> Any:
@@ -113,8 +114,9 @@ def _converted(value: Any, kind: Any, key: str, origin: Origin) -> Any:
     elif base is dict:
         if isinstance(value, Mapping):
             return {name: _converted(each, arguments[1], f"{key}.{name}", origin) for name, each in value.items()}
-    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    elif kind is float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
     elif kind is Any or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
         return value
     raise UserError(f"{origin.at(key)}: give {_described(kind)}, found {value!r}")

@@ -170,7 +170,7 @@ def _row(each: Contender, base: Contender | None, tasks: list[str], places: tupl
         "colour": ROLE_COLOURS.get(each.role, "soft"),
         "score": sentences.interval(mean(each.known), places=places[0]),
         "difference": sentences.interval(difference, signed=True, places=places[1]) if difference else "",
-        "clear": difference is not None and difference.excludes_zero,
+        "stands_out": difference is not None and difference.excludes_zero,
         "tasks": [number(mean(each.tasks[task]).value) if each.tasks.get(task) else "" for task in tasks],
         "steps": f"{each.steps:,}" if each.steps else "",
         "flops": magnitude(each.training_flops) if each.training_flops else "",

@@ -11,7 +11,7 @@ from autobertc.search.report.from_run import Setting, report_data
 from autobertc.search.strategies.genome_space import GenomeSpace
 from autobertc.search.strategies.registry import combination
 from autobertc.search.study.assembly import make_strategy, open_run
-from autobertc.search.study.storage import StudyStorage
+from autobertc.search.study.storage import DEFAULT_NAME, StudyStorage
 
 _STRATEGIES = {
     "random": "random search",
@@ -31,7 +31,9 @@ def read_run(run: Path, command: str | None = None) -> ReportData:
     """
     storage, configuration = open_run(run)
     strategy = make_strategy(configuration, GenomeSpace(configuration.space))
-    return report_data(storage, setting_of(storage, configuration, command), strategy)
+    data = report_data(storage, setting_of(storage, configuration, command), strategy)
+    # Most studies have the default's name; runs are told apart by their folders.
+    return replace(data, name=run.resolve().name) if storage.name == DEFAULT_NAME else data
 
 
 def setting_of(storage: StudyStorage, configuration: Configuration, command: str | None = None) -> Setting:

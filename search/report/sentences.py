@@ -190,7 +190,7 @@ def about_fidelity(data: ReportData) -> str:
     if against:
         parts.append(f"It ranks them the wrong way round on {', '.join(against)}.")
     if rest:
-        others = plural(rest, "task") if not (clear or against) else plural(rest, "other task")
+        others = plural(rest, "score") if not (clear or against) else plural(rest, "other score")
         parts.append(f"On {others} the interval holds 0: agreement cannot be told from chance.")
     if few:
         parts.append("So few architectures were trained in full that their order says little: tau has no interval.")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -94,7 +95,16 @@ class Study:
     ) -> None:
         self.space = space if isinstance(space, Space) else Space.from_table(space or {})
         self.sizes = sizes or Sizes()
-        self.objectives = tuple(objectives)
+        self.objectives = _names(objectives)
+        for what, number, least in (
+            *(("seed", seed, 0), ("population", population, 1)),
+            *(("parents", parents, 1), ("children", children, 1)),
+        ):
+            if not isinstance(number, int) or number < least:
+                raise UserError(f"{what} is a whole number, at least {least}, not {number!r}")
+        if not isinstance(strategy, str) and not callable(getattr(strategy, "propose", None)):
+            raise UserError(f"a strategy is a name or has a method `propose`, as {strategy!r} has not")
+        self._closed = False
         domain = GenomeSpace(self.space, KeyCache())
         settings = Settings(population=population, parents=parents)
         self.strategy = named_strategy(strategy, domain, settings, seed) if isinstance(strategy, str) else strategy
@@ -129,7 +139,7 @@ class Study:
     def ask(self) -> Candidate:
         """The next candidate to score. Raises `UserError` where the space has nothing new, or another process has
         taken the study over."""
-        self._lock.check()
+        self._check()
         if not self._waiting:
             self._propose()
         return self._candidate(self._storage.trial(self._waiting.pop(0)))
@@ -143,14 +153,14 @@ class Study:
         if not proposals:
             raise UserError("the space has nothing new to propose")
         for slot, each in enumerate(proposals):
-            index = len(trials) + slot
-            text = each.genome.text(self.sizes, f"candidate-{index}")
+            place = len(trials) + slot
+            text = each.genome.text(self.sizes, f"candidate-{place}")
             trial = Trial(
-                index, number, slot, text, each.origin, each.parents, each.edits, each.probabilities,
+                place, number, slot, text, each.origin, each.parents, each.edits, each.probabilities,
                 each.redraws, each.rejected,
             )  # fmt: skip
             self._storage.add(trial, self._features)
-            self._waiting.append(index)
+            self._waiting.append(place)
 
     def tell(self, candidate: Candidate | int, score: float | Sequence[float] | None, reason: str = "") -> None:
         """A candidate's score, higher better, one for each objective; None for a candidate that failed.
@@ -158,10 +168,15 @@ class Study:
         A score that is not finite is a failure, too. Raises `UserError` for a candidate that was told already, or
         for another number of objectives.
         """
-        self._lock.check()
-        number = candidate if isinstance(candidate, int) else candidate.number
+        self._check()
+        try:
+            number = candidate.number if isinstance(candidate, Candidate) else index(candidate)
+        except TypeError:
+            raise UserError(f"tell takes a candidate or its number, not {candidate!r}") from None
         if number not in [trial.number for trial in self._storage.trials()]:
             raise UserError(f"there is no candidate {number}")
+        if isinstance(candidate, Candidate) and candidate.genome != self._storage.genome(self._storage.trial(number)):
+            raise UserError(f"this is the candidate {number} of another study")
         if self._storage.trial(number).state != "running":
             raise UserError(f"candidate {number} has its score already")
         result = self._result(number, score, reason)
@@ -173,7 +188,10 @@ class Study:
     def _result(self, number: int, score: float | Sequence[float] | None, reason: str) -> CandidateResult:
         if score is None:
             return CandidateResult(number, "failed", reason or "no score")
-        values = tuple(np.atleast_1d(np.asarray(score, dtype=float)).tolist())
+        try:
+            values = tuple(float(value) for value in np.atleast_1d(np.asarray(score, dtype=float)))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"a score is a number, one for each objective, not {score!r}: {error}") from None
         if len(values) != len(self.objectives):
             raise UserError(f"the study has {len(self.objectives)} objectives, and was told {len(values)}")
         if not all(math.isfinite(value) for value in values):
@@ -196,8 +214,14 @@ class Study:
     def _candidate(self, trial: Trial) -> Candidate:
         return Candidate(trial.number, self._storage.genome(trial), self.sizes, trial.values)
 
+    def _check(self) -> None:
+        if self._closed:
+            raise UserError("the study was closed: open it again")
+        self._lock.check()
+
     def close(self) -> None:
         """Let another process drive the study."""
+        self._closed = True
         self._resources.close()
 
     def __enter__(self) -> Study:
@@ -207,6 +231,14 @@ class Study:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _names(objectives: Sequence[str]) -> tuple[str, ...]:
+    """The names of objectives. Raises `UserError` where they are none."""
+    names = (objectives,) if isinstance(objectives, str) else tuple(objectives)
+    if not names or len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"objectives are names, one at least and each once, not {objectives!r}")
+    return names
 
 
 def _url(storage: str | Path | None) -> str:

@@ -27,6 +27,7 @@ from autobertc.search.strategies.priorities import Preset
 from autobertc.search.strategies.random_search import Settings
 from autobertc.search.strategies.registry import combination, strategy
 from autobertc.search.study import stages
+from autobertc.search.study.database import sqlite_file
 from autobertc.search.study.driver import Driver, Quiet, Watcher
 from autobertc.search.study.features import Features
 from autobertc.search.study.locks import only_driver
@@ -52,7 +53,11 @@ def open_run(run: Path) -> tuple[StudyStorage, Configuration]:
     if not path.is_file():
         raise UserError(f"{run} is no run of a search: it has no {CONFIGURATION}")
     configuration = load_configuration(path)
-    return StudyStorage.load(*locate(run, configuration)), configuration
+    url, name = locate(run, configuration)
+    file = sqlite_file(url)
+    if file is not None and not file.exists():  # opening it would make one
+        raise UserError(f"{run} has no study yet: there is no {file}")
+    return StudyStorage.load(url, name), configuration
 
 
 def begin_run(run: Path, configuration: Configuration) -> None:
@@ -63,12 +68,18 @@ def begin_run(run: Path, configuration: Configuration) -> None:
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise UserError(f"cannot search in {run}: it is there already, and not empty")
     # What cannot be searched leaves no folder behind.
+    url, name = locate(run, configuration)
+    if url == ":memory:":
+        raise UserError("study.storage: a run has to outlast its process, which `:memory:` does not")
+    if not configuration.study.storage and any(sign in str(run.resolve()) for sign in "?%#"):
+        raise UserError(f"cannot search in {run}: `?`, `%` and `#` mean something else in a storage's URL; rename it")
+    _named_finalists(configuration)
     make_strategy(configuration, GenomeSpace(configuration.space, KeyCache()))
     plan = make_plan(configuration)
     make_workers(worker_settings(configuration))
     device_class(configuration)
     if configuration.study.storage:
-        storage = StudyStorage(*locate(run, configuration))
+        storage = StudyStorage(url, name)
         if storage.exists():
             _check_study(storage, configuration, plan)
     run.mkdir(parents=True, exist_ok=True)
@@ -82,7 +93,10 @@ def continue_run(run: Path, settings: Sequence[str]) -> Configuration:
         raise UserError(f"{run} is no run of a search: it has no {CONFIGURATION}")
     configuration = load_configuration(path, settings=settings)
     if settings:
-        check_same(load_configuration(path).everything(), configuration)
+        before = load_configuration(path)
+        check_same(before.everything(), configuration)
+        if locate(run, configuration) != locate(run, before):
+            StudyStorage.load(*locate(run, configuration))  # moved; an empty storage would be another study
     return configuration
 
 
@@ -118,6 +132,12 @@ def _architecture(name: str, configuration: Configuration) -> Genome:
     if len(genome) != configuration.space.layers:
         raise UserError(f"{name} has {len(genome)} layers, and the space {configuration.space.layers}")
     return genome
+
+
+def _named_finalists(configuration: Configuration) -> list[tuple[str, str]]:
+    """Those of the last stage that no search found: name and `.abz` text. Raises `UserError`."""
+    sizes = configuration.model.sizes
+    return [(name, _architecture(name, configuration).text(sizes, name)) for name in configuration.last_stage.named]
 
 
 def make_plan(configuration: Configuration) -> Plan:
@@ -182,6 +202,8 @@ class Search:
             storage.set_attribute(stages.FINISHED, None)
         self.driver.begin()
         self._gate()
+        if storage.attribute(stages.FINAL) is not None and self.driver.finished(len(storage.rounds())) is None:
+            storage.set_attribute(stages.FINAL, None)  # its trainings are kept, should the same be the best
         reason = self.driver.run()
         self.say(f"the search ended: {reason}")
         self._last_stage()
@@ -223,8 +245,7 @@ class Search:
         stage, driver = self.configuration.last_stage, self.driver
         if not stage.top:
             return
-        sizes = self.configuration.model.sizes
-        others = [(name, _architecture(name, self.configuration).text(sizes, name)) for name in stage.named]
+        others = _named_finalists(self.configuration)
         chosen = stages.finalists(driver.storage, stage.top, stage.random, others)
         if not any(each.number is not None for each in chosen):
             return
@@ -240,7 +261,8 @@ class Search:
         )
         for each in found["standings"]:
             mean = "failed" if each["mean"] is None else f"{each['mean']:.4f}"
-            self.say(f"from scratch: {each['label']}: {mean} in {each['steps']:,} steps")
+            number = "" if each["number"] is None else f" (candidate {each['number']})"
+            self.say(f"from scratch: {each['label']}{number}: {mean} in {each['steps']:,} steps")
 
 
 @contextmanager
@@ -258,10 +280,14 @@ def search(
     domain = GenomeSpace(configuration.space, KeyCache())
     made = make_strategy(configuration, domain)
     plan = make_plan(configuration)
+    from autobertc.search.biws.snapshots import FOLDER
+
     storage = StudyStorage(*locate(run, configuration))
     workers = make_workers(worker_settings(configuration, evaluate))
     if storage.exists():
         _check_study(storage, configuration, plan)
+    elif (run / FOLDER).exists():
+        raise UserError(f"the study of {run} is gone from {storage.url}: without it there is nothing to go on with")
     storage.prepare(configuration.evaluation.objectives)
     with only_driver(storage) as lock:
         if not storage.exists():

@@ -257,7 +257,7 @@ class Driver:
 
     def _stop_in_trouble(self, answer: Answer) -> None:
         if answer.trouble:
-            raise UserError(f"the search stops: {answer.trouble}. Nothing is lost: make room, then resume")
+            raise UserError(f"the search stops: {answer.trouble}. Nothing is lost: see to that, then resume")
 
     def _again(self, task: Task, answer: Answer, number: int, tries: int) -> bool:
         """Whether to try again: the snapshot was damaged, and is whole again; or it is the anchor, which is needed."""

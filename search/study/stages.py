@@ -56,7 +56,7 @@ def run_jobs(
         for answer in workers.wait(1.0):
             index = waiting.pop(answer.key)
             if answer.trouble:
-                raise UserError(f"the search stops: {answer.trouble}. Nothing is lost: make room, then resume")
+                raise UserError(f"the search stops: {answer.trouble}. Nothing is lost: see to that, then resume")
             data = {"started": answer.started, "finished": answer.finished, "worker": answer.worker, "job": keys[index]}
             storage.set_attribute(answer.key, {**plain(answer.result), **data})
             results[index] = answer.result

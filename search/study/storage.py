@@ -69,6 +69,10 @@ class StudyStorage:
             with _quiet(optuna), suppress(optuna.exceptions.DuplicatedStudyError):
                 self._call("create_new_study", maximize, self.name)
             self._find()
+        elif _META not in self._attributes and self._call("get_n_trials", self._id):
+            raise StorageError(
+                f"{self.url} has a study {self.name!r} already that is no search of autobertc: take another name"
+            )
 
     def create(self, meta: dict[str, Any], objectives: Sequence[str]) -> None:
         """Begin the study. `meta` is what must be known to go on: space, configuration, device."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_a_larger_budget(searched: Path) -> None:
     refused = autobertc("search", "resume", searched, "--set", "space.layers=3", expect=1)
     assert "this study searches another space: space.layers is 2 there and 3 here" in refused.stderr
     refused = autobertc("search", "resume", searched, "--set", "workers.threads=2", expect=1)
-    assert "workers.threads is the default there and 2 here" in refused.stderr
+    assert "workers.threads is 1 there and 2 here" in refused.stderr
 
 
 def test_mistakes_before_anything_is_trained(searched: Path, tmp_path: Path) -> None:
@@ -91,6 +92,11 @@ def test_mistakes_before_anything_is_trained(searched: Path, tmp_path: Path) -> 
         (["--set", "study.anchor=brt"], "'brt' is no architecture's name"),
         (["--set", "strategy.named=['brt']"], "'brt' is no architecture's name"),
         (["--set", "study.storage=nowhere"], "is no storage's URL"),
+        (["--set", "study.storage=:memory:"], "a run has to outlast its process"),
+        (["--set", "last_stage.named=['brt']"], "'brt' is no architecture's name"),
+        (["--set", "evaluation.learning_rates=[nan]"], "evaluation.learning_rates: give"),
+        (["--set", "model.embedding=-1"], "model.embedding: embedding is at least 1, not -1"),
+        (["--set", "last_stage.steps=-1"], "last_stage.steps: steps is at least 0, not -1"),
     ):
         assert message in autobertc("search", "run", "--preset", "tiny", "-o", run, *options, expect=1).stderr
         assert not run.exists()
@@ -100,6 +106,48 @@ def test_mistakes_before_anything_is_trained(searched: Path, tmp_path: Path) -> 
     for command in ("status", "best", "trials", "resume"):
         assert "is no run of a search" in autobertc("search", command, tmp_path, expect=1).stderr
     autobertc("search", "run", "-o", run, expect=2)
+
+
+def test_a_folder_that_no_url_can_name(tmp_path: Path) -> None:
+    for name in ("what?", "100%", "a#b"):
+        found = autobertc("search", "run", "--preset", "tiny", "-o", tmp_path / name, expect=1)
+        assert "mean something else in a storage's URL" in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_is_gone(searched: Path, tmp_path: Path) -> None:
+    """No second study begins in its place, and looking makes no database."""
+    run = tmp_path / "run"
+    shutil.copytree(searched, run)
+    (run / "study.db").unlink()
+    assert "has no study yet" in autobertc("search", "status", run, expect=1).stderr
+    assert not (run / "study.db").exists()
+    assert "without it there is nothing to go on with" in autobertc("search", "resume", run, expect=1).stderr
+    elsewhere = f"study.storage=sqlite:///{tmp_path / 'other.db'}"
+    found = autobertc("search", "resume", searched, "--set", elsewhere, expect=1)
+    assert "there is no study 'search' in" in found.stderr
+    assert "10 of 10 candidates" in autobertc("search", "status", searched).stdout
+
+
+@pytest.mark.slow
+def test_a_larger_budget_makes_the_last_stage_old(searched: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(searched, run)
+    assert "best of the last stage" in autobertc("search", "status", run).stdout
+    autobertc("search", "resume", run, "--set", "study.trials=14", "--set", "last_stage.top=0")
+    status = autobertc("search", "status", run).stdout
+    assert "14 of 14 candidates" in status and "best of the search so far" in status
+    assert json.loads(autobertc("search", "status", run, "--json").stdout)["last_stage"] is None
+
+
+@pytest.mark.slow
+def test_data_that_is_not_there_fails_no_candidate(tmp_path: Path) -> None:
+    (tmp_path / "search.toml").write_text(CONFIGURATION)
+    options = ["-c", tmp_path / "search.toml", "-o", tmp_path / "run", "--workers", "in-process"]
+    options += ["--set", "evaluation.proxy=masked-lm", "--set", "evaluation.tasks=[]"]
+    options += ["--set", "evaluation.sources=['nowhere.txt']", "--set", "gate.enabled=false"]
+    found = autobertc("search", "run", *options, expect=1)
+    assert "the search stops: there is no file or folder nowhere.txt" in found.stderr
 
 
 def test_a_storage_of_a_newer_version(searched: Path, tmp_path: Path) -> None:
@@ -153,7 +201,8 @@ def test_workers() -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c(number: signal.Signals, code: int, tmp_path: Path) -> None:
     """It ends at once, says how to go on, and leaves no process."""
     (tmp_path / "search.toml").write_text(CONFIGURATION)
     command = [sys.executable, "-m", "autobertc", "search", "run", "-c", "search.toml", "-o", "run"]
@@ -165,9 +214,9 @@ def test_ctrl_c(tmp_path: Path) -> None:
             if line.startswith("round 0"):
                 break
         time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, error = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in error, error
+    assert process.returncode == code and "Traceback" not in error, error
     assert "stopped" in error and "autobertc search resume run" in error
     assert "not at its end" in autobertc("search", "status", tmp_path / "run").stdout
 

@@ -53,6 +53,8 @@ def test_a_file_over_a_preset_under_settings(tmp_path: Path) -> None:
         ("[strategy]\nname = 'opnas'\n", r"no strategy is called 'opnas': did you mean 'op-nas'"),
         ("[supernet]\nwrite_back = 'worst'\n", r'supernet.write_back: give "best" or "mean", found'),
         ("[evaluation]\nproxy = 'mechanical'\n", r"mechanistic"),
+        ("[evaluation]\nbatch = 8\nsteps = 0\n", r"mine.toml:3: evaluation.steps: steps must be above 0"),
+        ("[study]\nhours = nan\n", r"mine.toml:2: study.hours: give a number, found nan"),
         ("[strategy]\ncontrast = 1.0\n", r"mine.toml:2: strategy.contrast: contrast is above 1, not 1.0"),
         ("[strategy]\ntau = 0.0\n", r"mine.toml:2: strategy.tau: tau is above 0, not 0.0"),
         ("[strategy]\nalpha = -1.0\n", r"mine.toml:2: strategy.alpha: alpha is at least 0, not -1.0"),

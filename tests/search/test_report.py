@@ -65,6 +65,10 @@ def test_the_last_stage_comes_first_with_intervals(page: Path, data: ReportData)
     assert "The winner beats median random and BERT" in told
     assert f"{difference.value:.3f} [{difference.low:.3f}" in told
     assert "equal FLOPs" in told
+    base = next(each for each in data.last_stage.contenders if each.role == "random median")
+    differences = [paired(each.scores, base.scores) for each in data.last_stage.contenders if each is not base]
+    bold = section(html, "last-stage").count('<td class="n clear">')
+    assert bold == sum(each is not None and each.excludes_zero for each in differences) < len(differences)
 
 
 def test_winner_has_drawing_text_and_command(page: Path, data: ReportData) -> None:

@@ -88,7 +88,7 @@ def test_fidelity_sentences() -> None:
     mixed = [5, 1, 9, 3, 8, 2, 7, 4, 6, 5, 3, 7]
     tasks = (Fidelity("a", points(up)), Fidelity("b", points(down)), Fidelity("c", points(mixed)))
     told = about_fidelity(ReportData("x", (Objective("a"),), fidelity=tasks))
-    assert "better than chance, on a." in told and "wrong way round on b." in told and "On 1 other task" in told
+    assert "better than chance, on a." in told and "wrong way round on b." in told and "On 1 other score" in told
 
 
 def test_kendall_is_scipys_and_its_interval_holds_it() -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol
 
+from autobertc.runtime.data.errors import DataError
 from autobertc.search.evaluation.job import CandidateJob, CandidateResult
+from autobertc.search.evaluation.settings import EvaluationError
 from autobertc.search.sections import WorkersSection
 
 
@@ -51,7 +53,8 @@ class Answer:
     Attributes:
         started, finished: seconds since 1970.
         worker: who did it.
-        trouble: what is wrong with the machine and not with the candidate, a full disk; the task is to be done again.
+        trouble: what is wrong with the machine, the data or the settings and not with the candidate, such as a full
+            disk; the task is to be done again.
     """
 
     key: str
@@ -116,7 +119,8 @@ def evaluate_contained(function: Callable[[CandidateJob], CandidateResult], task
         result = failed(task.job, "out of memory")
     except Exception as error:  # any bug of a candidate's: the search goes on
         result = failed(task.job, f"{type(error).__name__}: {error}")
-        trouble = machine_trouble(error)
+        # Data or settings that cannot be are no candidate's fault either.
+        trouble = str(error) if isinstance(error, DataError | EvaluationError) else machine_trouble(error)
     return Answer(task.key, result, started, time.time(), worker, trouble)
 
 

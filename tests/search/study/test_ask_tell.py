@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import optuna
 import pytest
+import torch
 
 import autobertc
 from autobertc.dsl.architecture import ConvolutionLayer, Sizes
@@ -90,3 +94,45 @@ def test_a_study_of_another_space(tmp_path: Path) -> None:
         Study(SPACE, storage=place, seed=1)
     with pytest.raises(UserError, match=r"no strategy is called 'op-nsa': did you mean 'op-nas'"):
         Study(SPACE, strategy="op-nsa")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objectives": ()}, "objectives are names, one at least"),
+        ({"objectives": ("a", "a")}, "objectives are names, one at least and each once"),
+        ({"seed": -1}, "seed is a whole number, at least 0, not -1"),
+        ({"population": 0}, "population is a whole number, at least 1"),
+        ({"children": 1.5}, "children is a whole number"),
+        ({"strategy": object()}, "has a method `propose`"),
+    ],
+)
+def test_arguments_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Study(SPACE, **arguments)
+
+
+def test_what_cannot_be_told(tmp_path: Path) -> None:
+    study = Study(SPACE, objectives="accuracy", storage=tmp_path / "study.db", **SMALL)  # type: ignore[arg-type]
+    assert study.objectives == ("accuracy",)
+    candidate, other = study.ask(), Study(SPACE, seed=5).ask()
+    for score in ("good", {"score": 1}, [[1.0]], torch.ones(1, requires_grad=True)):
+        with pytest.raises(UserError, match="a score is a number"):
+            study.tell(candidate, score)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="candidate 0 of another study"):
+        study.tell(other, 1.0)
+    with pytest.raises(UserError, match="a candidate or its number, not '1'"):
+        study.tell("1", 1.0)  # type: ignore[arg-type]
+    study.tell(np.int64(0), np.float32(0.5))  # type: ignore[arg-type]
+    study.close()
+    for call in (study.ask, lambda: study.tell(0, 1.0)):
+        with pytest.raises(UserError, match="the study was closed"):
+            call()
+
+
+def test_a_study_that_is_another_programs(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.create_study(study_name="search", storage=url).add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(UserError, match="has a study 'search' already that is no search"):
+        Study(SPACE, storage=url)
+    assert Study(SPACE, storage=url, name="mine").ask().number == 0
