@@ -3,8 +3,8 @@
     python benchmarks/search_scores.py RUN [RUN ...] [--candidates 32] [--output FILE.md]
 
 Candidates are drawn at random from each run. Kendall's tau, with its 95% interval by bootstrap, between the score
-after training from scratch and the search's: as measured, less the round's anchor's, and less the round's level by the
-parents that were scored again (`study.level`). Trainings are kept in RUN/from-scratch: the same command goes on.
+after training from scratch and the search's, as measured and less the round's anchor's. Trainings are kept in
+RUN/from-scratch: the same command goes on.
 """
 
 from __future__ import annotations
@@ -21,28 +21,17 @@ from autobertc.runtime.markdown import markdown_table
 from autobertc.search.randomness import generator
 from autobertc.search.reproduction.figure8 import fully_trained
 from autobertc.search.study.assembly import open_run
-from autobertc.search.study.levels import levels
 from autobertc.search.study.records import Trial
-from autobertc.search.study.storage import StudyStorage
 
 HEADER = ("run", "score", "candidates", "tau", "95% interval")
 
 
-def scores(storage: StudyStorage, trials: Sequence[Trial]) -> dict[str, list[float]]:
+def scores(trials: Sequence[Trial]) -> dict[str, list[float]]:
     """Each way of reading a score, for each trial."""
-    found = {
+    return {
         "as measured": [trial.values[0] + (trial.anchor[0] if trial.anchor else 0.0) for trial in trials],
         "less the anchor": [trial.values[0] for trial in trials],
     }
-    rounds = storage.rounds()
-    own = [
-        {each.number: each.values for each in storage.trials() if each.round == number and each.values}
-        for number in range(len(rounds))
-    ]
-    if any(each.rescored for each in rounds):
-        level = levels(own, [each.rescored for each in rounds])
-        found["less the anchor and the level"] = [trial.values[0] - level[trial.round][0] for trial in trials]
-    return found
 
 
 def rows(run: Path, candidates: int) -> list[tuple[str, ...]]:
@@ -57,7 +46,7 @@ def rows(run: Path, candidates: int) -> list[tuple[str, ...]]:
     chosen = [trial for trial in chosen if str(trial.number) in full]
     late = [{"score": full[str(trial.number)]["score"]} for trial in chosen]
     made = []
-    for name, values in scores(storage, chosen).items():
+    for name, values in scores(chosen).items():
         early: Any = [{"score": value} for value in values]
         one = tau(early, late, "score", configuration.study.seed)
         cells = (f"{one['tau']:.2f}", f"{one['low']:.2f} to {one['high']:.2f}") if one else ("", "")

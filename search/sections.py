@@ -129,8 +129,6 @@ class StudySection:
         hours: of wall-clock time, after which no round begins; 0 is without end.
         patience: rounds without a change among the best K after which it ends; 0 is never.
         anchor: what every round scores beside its candidates, a named architecture or a file.
-        level: what later rounds' scores, which inherit more training, are made comparable by: the "anchor", whose score
-            is subtracted, or the "parents" as well, that are scored again (see `study.levels`).
     """
 
     name: str = "search"
@@ -140,7 +138,6 @@ class StudySection:
     hours: float = 0.0
     patience: int = 0
     anchor: str = "bert"
-    level: Literal["anchor", "parents"] = "anchor"
 
     def __post_init__(self) -> None:
         if self.trials < 1:

@@ -11,10 +11,10 @@ from autobertc.search.configuration import Configuration, load_configuration
 from autobertc.search.study.assembly import CONFIGURATION, begin_run, continue_run, search
 
 _PRESETS = {"paper": "paper"}
-# The preset is of mechanistic tasks; the paper's search is of text.
+# The preset is of mechanistic tasks and shares no weights; the paper's search is of text and does.
 _TEXT = (
     *('evaluation.proxy="masked-lm"', "evaluation.tasks=[]", "evaluation.learning_rates=[1e-3]"),
-    *("evaluation.length=64", "evaluation.hurdles=true"),
+    *("evaluation.length=64", "evaluation.hurdles=true", "supernet.sharing=true"),
 )
 _SMOKE = (
     *("space.layers=2", "model.hidden=16", "model.heads=2", "model.intermediate=32", "model.vocab=1024"),

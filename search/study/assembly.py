@@ -334,7 +334,6 @@ def _meta(configuration: Configuration, plan: Plan) -> dict[str, Any]:
         "version": __version__,
         "configuration": configuration.everything(),
         "anchor": plan.anchor,
-        "level": configuration.study.level,
         "threads": configuration.workers.threads,
         "device": device_class(configuration),
     }

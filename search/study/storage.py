@@ -18,7 +18,6 @@ from autobertc.search.genome import Genome
 from autobertc.search.strategies.base import History, Record
 from autobertc.search.study.database import StorageError, open_database, patiently
 from autobertc.search.study.features import Features
-from autobertc.search.study.levels import levels
 from autobertc.search.study.records import ANCHOR, Evaluation, Round, Session, Trial, plain, result_from, round_from
 
 FORMAT = 1
@@ -167,29 +166,17 @@ class StudyStorage:
         Running trials are there without values. A finished trial's record is the same object each time.
         """
         chosen = [trial for trial in self.trials() if before is None or trial.round < before]
-        rounds = [each for each in self.rounds() if before is None or each.number < before]
-        found = self._levels(chosen, rounds)
         rescored: dict[int, tuple[float, ...]] = {}
-        for each in rounds:
-            level = found.get(each.number, ())
-            rescored |= {number: corrected(values, level) for number, values in each.rescored.items()}
-        return History([self._record(trial, found.get(trial.round, ())) for trial in chosen], rescored)
+        for each in self.rounds():
+            if before is None or each.number < before:
+                rescored.update(each.rescored)
+        return History([self._record(trial) for trial in chosen], rescored)
 
-    def _levels(self, trials: Sequence[Trial], rounds: Sequence[Round]) -> dict[int, tuple[float, ...]]:
-        """What else is to be subtracted of the scores of a finished round."""
-        if self.meta.get("level", "anchor") == "anchor":
-            return {}
-        own: dict[int, dict[int, tuple[float, ...]]] = {each.number: {} for each in rounds}
-        for trial in trials:
-            if trial.values and trial.round in own:
-                own[trial.round][trial.number] = trial.values
-        found = levels([own[each.number] for each in rounds], [each.rescored for each in rounds])
-        return {each.number: level for each, level in zip(rounds, found, strict=True)}
-
-    def _record(self, trial: Trial, level: tuple[float, ...]) -> Record:
-        record, values = self._records.get(trial.number), corrected(trial.values, level)
-        if record is None or record.values != values:
-            record = Record(trial.number, trial.round, trial.slot, self.genome(trial), values, trial.parents)
+    def _record(self, trial: Trial) -> Record:
+        record = self._records.get(trial.number)
+        if record is None or record.values != trial.values:
+            genome = self.genome(trial)
+            record = Record(trial.number, trial.round, trial.slot, genome, trial.values, trial.parents)
             self._records[trial.number] = record
         return record
 
@@ -272,13 +259,12 @@ _PROPOSED = (
 
 
 def over_anchor(result: CandidateResult, anchor: tuple[float, ...]) -> tuple[float, ...]:
-    """The objectives less the anchor's; none unless complete."""
-    return corrected(result.values, anchor) if result.state == "complete" else ()
-
-
-def corrected(values: tuple[float, ...], level: tuple[float, ...]) -> tuple[float, ...]:
-    """Objectives less others, in the order of both; as they are without others, or where there are none."""
-    return tuple(value - other for value, other in zip(values, level, strict=True)) if values and level else values
+    """The objectives less the anchor's, in the order of both; none unless complete."""
+    if result.state != "complete":
+        return ()
+    if not anchor:
+        return result.values
+    return tuple(value - other for value, other in zip(result.values, anchor, strict=True))
 
 
 def _when(evaluation: Evaluation) -> dict[str, Any]:
