@@ -74,7 +74,10 @@ def pretrain(
         begin = say if checkpoint is None else _silent
         trainer = make_trainer(run, prepared, work, say, bars and main, first_weights(run, prepared, begin))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        return _finish(run, prepared, trainer, output, work, say)
+        metrics = _finish(run, prepared, trainer, output, work, say)
+        # Several processes' group: one that ends with it open may abort at its exit, its threads still at work.
+        trainer.accelerator.end_training()
+        return metrics
 
 
 def _silent(line: str) -> None:
